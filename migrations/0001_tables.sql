@@ -74,6 +74,7 @@ create table recipient (
   done_at         timestamptz,
   send_state      smallint not null default 0 check (send_state in (0, 1, 2)),
   attempts        smallint not null default 0,
+  maybe_sent      smallint not null default 0,
   reply_code      smallint,
   outcome         outcome,
   reply           text,
@@ -81,13 +82,14 @@ create table recipient (
   vars            jsonb not null default '{}',
   primary key (campaign_id, recipient_id),
   check ((send_state = 2) = (outcome is not null))
-) with (fillfactor = 40);
+) with (fillfactor = 30);
 comment on table recipient is 'One row a person: an address, its merge variables and its send state. The table is the queue, the progress report and the audit trail.';
 comment on column recipient.claim_id is 'The claim that holds the row (send_state 1) or held it last. Every write about a claimed row names it, so that a worker that was presumed dead and comes back changes nothing.';
 comment on column recipient.retry_at is 'Not null: the row came back (temporary failure, released, rescued, retried by an operator) and waits until then.';
 comment on column recipient.done_at is 'When send_state became 2.';
 comment on column recipient.send_state is '0 waiting, 1 claimed by a worker, 2 done (see outcome).';
 comment on column recipient.attempts is 'Attempts that were the recipient''s: a reply about this recipient or this message was seen. Trouble of the relay is not charged.';
+comment on column recipient.maybe_sent is 'Times it was handed over and the reply was never seen (a process or a connection died in between): each may have been a mail.';
 comment on column recipient.reply_code is 'The relay''s last reply about this recipient (250, 451, 550, ...); null: the relay was never asked.';
 comment on column recipient.reply is 'The relay''s own words (they hold its queue id when it accepted), or why the row is invalid.';
 comment on column recipient.address is 'local-part@domain, the domain in A-labels and lower case.';
@@ -159,6 +161,21 @@ create table counter (
 comment on table counter is 'Differences, moved in the same statement as the rows they count; only the sum over a campaign means something. waiting: never came back; retrying: came back and waits for retry_at.';
 comment on column counter.lane is '0: claims and everything else, 1: records.';
 
+-- Failures by reason, so that nobody has to scan millions of rows to learn why some failed. Only failures touch it.
+create table failure (
+  campaign_id     bigint not null,
+  outcome         outcome not null,
+  reason          text not null,
+  worker_id       bigint not null,
+  recipients      bigint not null,
+  example_id      bigint not null,
+  last_at         timestamptz not null default now(),
+  primary key (campaign_id, outcome, reason, worker_id)
+) with (fillfactor = 50);
+comment on table failure is 'Recipients that ended as something else than sent, by reason. A worker writes only its own rows.';
+comment on column failure.reason is 'The reply without what differs from mail to mail (addresses, queue ids, numbers).';
+comment on column failure.example_id is 'One recipient that it happened to.';
+
 create table timeline (
   campaign_id     bigint not null,
   at              timestamptz not null,
@@ -173,6 +190,7 @@ comment on table timeline is 'What each worker recorded in each span of 5 second
 create table pace (
   campaign_id     bigint primary key,
   tokens          double precision not null,
+  granted         double precision not null default 0,
   refilled_at     timestamptz not null
 ) with (fillfactor = 10);
 comment on table pace is 'The token bucket of a campaign with a rate: drawn from before each claim, so that the rate holds over all workers.';

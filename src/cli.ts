@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander';
+import { registerCreate, registerLifecycle } from './commands/campaign.ts';
+import { registerCapture } from './commands/capture.ts';
+import type { Context } from './commands/context.ts';
+import { registerDb } from './commands/db.ts';
+import { registerImport } from './commands/import.ts';
+import { registerMaintenance } from './commands/maintenance.ts';
+import { registerPreview } from './commands/preview.ts';
+import { registerSend } from './commands/send.ts';
+import { registerStatus } from './commands/status.ts';
+import { loadConfig } from './config.ts';
+import { messageOf, SendstateError } from './errors.ts';
+import { VERSION } from './version.ts';
+
+const FAILED = 1;
+const WRONG_USAGE = 2;
+
+/** The first signal asks to finish, the second to end, the third ends. Nobody listens until a command asks. */
+class Signals {
+  readonly #graceful = new AbortController();
+  readonly #now = new AbortController();
+
+  constructor() {
+    process.on('SIGINT', () => this.#received());
+    process.on('SIGTERM', () => this.#received());
+  }
+
+  #received(): void {
+    if (this.#now.signal.aborted) process.exit(FAILED);
+    if (this.#graceful.signal.aborted) this.#now.abort();
+    else {
+      process.stderr.write('\nFinishing what is in flight; once more to end at once.\n');
+      this.#graceful.abort();
+    }
+  }
+
+  get graceful(): AbortSignal {
+    return this.#graceful.signal;
+  }
+
+  get now(): AbortSignal {
+    return this.#now.signal;
+  }
+}
+
+let listening: Signals | undefined;
+function signals(): Signals {
+  listening ??= new Signals();
+  return listening;
+}
+
+let failed = false;
+
+function contextOf(command: Command): Context {
+  return {
+    config: loadConfig({ env: process.env, cwd: process.cwd() }),
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+    json: command.opts<{ json?: boolean }>().json === true,
+    isTty: process.stderr.isTTY === true,
+    get signal() {
+      return signals().graceful;
+    },
+    get abortSignal() {
+      return signals().now;
+    },
+    fail: () => {
+      failed = true;
+    },
+  };
+}
+
+/** The program without running it: for the tests of the documentation. */
+export function createProgram(): Command {
+  const program = new Command('sendstate')
+    .description('Bulk personalised e-mail from a Postgres table.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(sendstate help COMMAND says more)')
+    .configureHelp({ sortSubcommands: false });
+  registerMaintenance(program, contextOf);
+  registerCreate(program, contextOf);
+  registerImport(program, contextOf);
+  registerPreview(program, contextOf);
+  registerSend(program, contextOf);
+  registerLifecycle(program, contextOf);
+  registerStatus(program, contextOf);
+  registerDb(program, contextOf);
+  registerCapture(program, contextOf);
+  for (const command of allCommands(program)) command.exitOverride();
+  return program;
+}
+
+function allCommands(command: Command): Command[] {
+  return command.commands.flatMap((child) => [child, ...allCommands(child)]);
+}
+
+function explain(error: unknown): void {
+  process.stderr.write(`sendstate: ${messageOf(error)}\n`);
+  if (error instanceof SendstateError) {
+    if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+  } else if (error instanceof Error && process.env.SENDSTATE_DEBUG !== undefined) {
+    process.stderr.write(`${error.stack}\n`);
+  }
+}
+
+async function main(): Promise<number> {
+  // Whoever reads our output may have seen enough: head, a pager, a closed terminal.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    await createProgram().parseAsync();
+    return failed ? FAILED : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
+    explain(error);
+    return FAILED;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main();

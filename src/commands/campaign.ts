@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { messageOf, SendstateError } from '../errors.ts';
+import { cancel, create, pause, type Retryable, resume, retry, start } from '../index.ts';
+import { type Context, withDatabase } from './context.ts';
+import { integer, pair, rate, retryable, seconds, several, time } from './options.ts';
+
+type ContextOf = (command: Command) => Context;
+
+interface CreateFlags {
+  readonly from: string;
+  readonly subject: string;
+  readonly html?: string;
+  readonly text?: string;
+  readonly replyTo?: string;
+  readonly bounceTo?: string;
+  readonly header?: Record<string, string>;
+  readonly attach?: string[];
+  readonly inline?: Record<string, string>;
+  readonly onUnconfirmed: 'resend' | 'hold';
+  readonly maxAttempts: number;
+  readonly maxAge: number;
+  readonly rate?: number;
+}
+
+async function template(option: string, file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(await readFile(file));
+  } catch (error) {
+    throw new SendstateError(
+      'template-unreadable',
+      `The file of ${option} cannot be read: ${messageOf(error)}`,
+      {
+        hint: `${file} must be there and be UTF-8.`,
+        cause: error,
+      },
+    );
+  }
+}
+
+async function runCreate(context: Context, name: string, flags: CreateFlags): Promise<void> {
+  const html = await template('--html', flags.html);
+  const text = await template('--text', flags.text);
+  const inline = Object.entries(flags.inline ?? {}).map(([contentId, path]) => ({ path, contentId }));
+  await withDatabase(context, async (app) => {
+    const campaignId = await create(app, {
+      name,
+      from: flags.from,
+      subject: flags.subject,
+      html,
+      text,
+      replyTo: flags.replyTo,
+      bounceTo: flags.bounceTo,
+      headers: flags.header,
+      attachments: [...inline, ...(flags.attach ?? []).map((path) => ({ path }))],
+      onUnconfirmed: flags.onUnconfirmed,
+      maxAttempts: flags.maxAttempts,
+      maxAgeSeconds: flags.maxAge,
+      rate: flags.rate,
+    });
+    if (context.json) context.out(JSON.stringify({ campaignId, name }));
+    else context.out(`Campaign ${name} is there. Next: sendstate import ${name} FILE.csv`);
+  });
+}
+
+/** `create NAME` */
+export function registerCreate(program: Command, contextOf: ContextOf): void {
+  program
+    .command('create')
+    .description('make a campaign from templates')
+    .argument('<name>', 'letters, digits, . _ -')
+    .requiredOption('--from <mailbox>', 'the sender, a template: "News <news@example.com>"')
+    .requiredOption('--subject <template>', 'the subject, a template: "Hello {{name}}"')
+    .option('--html <file>', 'the html part, a Handlebars template')
+    .option('--text <file>', 'the text part, a template (default: made from the html)')
+    .option('--reply-to <mailbox>', 'where answers go, a template')
+    .option('--bounce-to <address>', 'the envelope sender, where bounces go (default: the address in --from)')
+    .option(
+      '--header <line>',
+      '"Name: template", several times, e.g. "List-Unsubscribe: <https://…/{{id}}>"',
+      pair(':'),
+    )
+    .option('--attach <file>', 'a file for every mail, several times', several)
+    .option(
+      '--inline <cid=file>',
+      'a picture that the html shows as <img src="cid:CID">, several times',
+      pair('='),
+    )
+    .option('--rate <n/s>', 'mails per second over all workers, e.g. 50/s, 3000/min, 10000/h', rate)
+    .option(
+      '--on-unconfirmed <policy>',
+      'a mail whose reply was never seen: resend or hold',
+      onUnconfirmed,
+      'resend',
+    )
+    .option('--max-attempts <n>', 'temporary failures until a recipient is expired', integer(1, 100), 5)
+    .option(
+      '--max-age <time>',
+      'time since the start until temporary failures expire, e.g. 12h, 3d',
+      seconds,
+      3 * 86_400,
+    )
+    .option('--json', 'print one JSON object')
+    .action((name: string, flags: CreateFlags, command: Command) =>
+      runCreate(contextOf(command), name, flags),
+    );
+}
+
+function onUnconfirmed(text: string): 'resend' | 'hold' {
+  if (text === 'resend' || text === 'hold') return text;
+  throw new InvalidArgumentError('It must be resend or hold.');
+}
+
+/** `start` `pause` `resume` `cancel` `retry` */
+export function registerLifecycle(program: Command, contextOf: ContextOf): void {
+  const say = (context: Context, name: string, status: string, more: object, line: string) =>
+    context.out(context.json ? JSON.stringify({ name, status, ...more }) : line);
+  program
+    .command('start')
+    .description('let workers begin, now or at a time; `send` does so by itself')
+    .argument('<name>', 'the campaign')
+    .option('--at <time>', 'when, e.g. 2026-12-24T09:00:00+09:00', time)
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, { at }: { at?: Date }, command: Command) => {
+      const context = contextOf(command);
+      const { status, startAt } = await withDatabase(context, (app) => start(app, name, at));
+      const line =
+        status === 'running'
+          ? `${name} is running. Workers: sendstate work`
+          : `${name} starts at ${startAt?.toISOString()}.`;
+      say(context, name, status, { startAt }, line);
+    });
+  program
+    .command('pause')
+    .description('stop sending for now; workers release what they hold within about a second')
+    .argument('<name>', 'the campaign')
+    .option('--reason <words>', 'for whoever looks at the status')
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, { reason }: { reason?: string }, command: Command) => {
+      const context = contextOf(command);
+      const { status } = await withDatabase(context, (app) => pause(app, name, reason));
+      say(context, name, status, {}, `${name} is paused. Go on: sendstate resume ${name}`);
+    });
+  program
+    .command('resume')
+    .description('go on after `pause`')
+    .argument('<name>', 'the campaign')
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, _: object, command: Command) => {
+      const context = contextOf(command);
+      const { status } = await withDatabase(context, (app) => resume(app, name));
+      say(context, name, status, {}, `${name} is running.`);
+    });
+  program
+    .command('cancel')
+    .description('nobody who still waits gets this mail')
+    .argument('<name>', 'the campaign')
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, _: object, command: Command) => {
+      const context = contextOf(command);
+      const { campaign, cancelled } = await withDatabase(context, (app) => cancel(app, name));
+      say(
+        context,
+        name,
+        campaign.status,
+        { cancelled },
+        `${name} is cancelled; ${cancelled} recipients were still waiting.`,
+      );
+    });
+  program
+    .command('retry')
+    .description('put failed recipients back to waiting, on purpose')
+    .argument('<name>', 'the campaign')
+    .requiredOption(
+      '--outcome <outcome>',
+      'which: rejected, expired, invalid, unconfirmed, suppressed, cancelled',
+      retryable,
+    )
+    .option('--json', 'print one JSON object')
+    .action(async (name: string, { outcome }: { outcome: Retryable }, command: Command) => {
+      const context = contextOf(command);
+      const put = await withDatabase(context, (app) => retry(app, name, outcome));
+      const next = put === 0 ? '' : ` Send them: sendstate send ${name}`;
+      context.out(
+        context.json
+          ? JSON.stringify({ name, outcome, recipients: put })
+          : `${put} recipients wait again.${next}`,
+      );
+    });
+}

@@ -1,0 +1,45 @@
+import type { Config } from '../config.ts';
+import { SendstateError } from '../errors.ts';
+import { type OpenOptions, open, type RelayOptions, type Sendstate } from '../index.ts';
+
+/** What every command is given: what it was told, and where it may talk. */
+export interface Context {
+  readonly config: Config;
+  /** A line of data, to stdout. */
+  out(line: string): void;
+  /** A line of talk, to stderr. */
+  err(line: string): void;
+  /** `--json`: data as one JSON document. */
+  readonly json: boolean;
+  /** Whether somebody watches stderr. */
+  readonly isTty: boolean;
+  /** The first SIGINT or SIGTERM: finish what is in flight and end. */
+  readonly signal: AbortSignal;
+  /** The second one: end now. */
+  readonly abortSignal: AbortSignal;
+  /** Says that the command failed, without an error to throw: the program will exit with 1. */
+  fail(): void;
+}
+
+/** Opens the database that the configuration names, runs the work, and closes it. */
+export async function withDatabase<T>(
+  context: Context,
+  work: (app: Sendstate) => Promise<T>,
+  options: Pick<OpenOptions, 'check' | 'max'> = {},
+): Promise<T> {
+  const { databaseUrl, embedded } = context.config;
+  const app = await open({ ...options, ...embedded, databaseUrl: databaseUrl?.reveal(), say: context.err });
+  try {
+    return await work(app);
+  } finally {
+    await app.close();
+  }
+}
+
+/** The relay of SMTP_URL. @throws SendstateError `relay-missing` */
+export function relayOf({ config }: Context): RelayOptions {
+  if (config.relay !== undefined) return config.relay;
+  throw new SendstateError('relay-missing', 'No relay is named', {
+    hint: 'Set SMTP_URL to smtp://USER:PASSWORD@HOST:PORT, in the environment or in a .env file.',
+  });
+}

@@ -1,0 +1,170 @@
+import type { Command } from 'commander';
+import { stringify } from 'csv-stringify/sync';
+import {
+  campaigns,
+  OUTCOMES,
+  type Outcome,
+  type Progress,
+  type RecipientRow,
+  recipients,
+  type Sendstate,
+  type Status,
+  status,
+} from '../index.ts';
+import { count, duration, failureLines, outcomesLine, printable, progressLine } from '../progress/format.ts';
+import { type Context, withDatabase } from './context.ts';
+import { outcome } from './options.ts';
+
+/** How often `--watch` looks, milliseconds. */
+const WATCH_MS = 1_000;
+
+function overviewLine(progress: Progress): string {
+  return `${progress.name}  ${progress.status}  ${outcomesLine(progress)}`;
+}
+
+function statusLines({ progress, failures, workers }: Status): string[] {
+  const why = progress.statusReason === null ? '' : `: ${printable(progress.statusReason)}`;
+  const lines = [
+    `${progress.name} is ${progress.status}${why}`,
+    progressLine(progress),
+    outcomesLine(progress),
+  ];
+  if (progress.status === 'scheduled' && progress.startAt !== null)
+    lines.push(`starts at ${progress.startAt.toISOString()}`);
+  if (failures.length > 0) lines.push('Failures:', ...failureLines(failures));
+  const alive = workers.filter(({ state }) => state === 'alive' || state === 'silent');
+  if (alive.length > 0) {
+    lines.push('Workers:');
+    for (const worker of alive) {
+      const since = duration((Date.now() - worker.startedAt.getTime()) / 1000);
+      lines.push(
+        `  ${worker.workerId} on ${printable(worker.host)} (${worker.state}, since ${since}) holds ${count(worker.holds)}, did ${count(worker.doneLastMinute)} in the last minute`,
+      );
+    }
+  }
+  return lines;
+}
+
+async function show(context: Context, app: Sendstate, name: string | undefined): Promise<Progress[]> {
+  if (name === undefined) {
+    const all = await campaigns(app);
+    if (context.json) context.out(JSON.stringify(all));
+    else if (all.length === 0)
+      context.out(
+        'There is no campaign yet. Make one: sendstate create NAME --from … --subject … --html FILE',
+      );
+    else for (const progress of all) context.out(overviewLine(progress));
+    return all;
+  }
+  const found = await status(app, name);
+  if (context.json) context.out(JSON.stringify(found));
+  else for (const line of statusLines(found)) context.out(line);
+  return [found.progress];
+}
+
+async function watch(context: Context, app: Sendstate, name: string | undefined): Promise<void> {
+  while (!context.signal.aborted) {
+    if (!context.json && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+    const shown = await show(context, app, name);
+    if (name !== undefined && shown.every((progress) => ['finished', 'cancelled'].includes(progress.status)))
+      return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, WATCH_MS);
+      context.signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+}
+
+const COLUMNS = [
+  'address',
+  'send_state',
+  'outcome',
+  'attempts',
+  'maybe_sent',
+  'reply_code',
+  'reply',
+  'retry_at',
+  'done_at',
+];
+
+function cells(row: RecipientRow): (string | number | null)[] {
+  const { address, sendState, attempts, maybeSent, replyCode, reply, retryAt, doneAt } = row;
+  return [
+    address,
+    sendState,
+    row.outcome,
+    attempts,
+    maybeSent,
+    replyCode,
+    reply,
+    retryAt?.toISOString() ?? null,
+    doneAt?.toISOString() ?? null,
+  ];
+}
+
+/** Waits when the reader is slower than the database. */
+async function write(text: string): Promise<void> {
+  if (process.stdout.write(text)) return;
+  await new Promise((resolve) => process.stdout.once('drain', resolve));
+}
+
+interface RecipientFlags {
+  readonly outcome?: Outcome;
+  readonly csv?: boolean;
+}
+
+async function runRecipients(context: Context, name: string, flags: RecipientFlags): Promise<void> {
+  await withDatabase(context, async (app) => {
+    let header = flags.csv === true ? stringify([COLUMNS], { bom: true, record_delimiter: '\r\n' }) : '';
+    for await (const row of recipients(app, name, flags.outcome)) {
+      if (context.json) await write(`${JSON.stringify(row)}\n`);
+      else if (flags.csv === true) {
+        // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
+        await write(header + stringify([cells(row)], { record_delimiter: '\r\n', escape_formulas: true }));
+        header = '';
+      } else {
+        const state = row.outcome ?? (row.sendState === 1 ? 'claimed' : 'waiting');
+        await write(
+          printable(`${row.address}  ${state}  ${row.replyCode ?? ''} ${row.reply ?? ''}`.trimEnd()).concat(
+            '\n',
+          ),
+        );
+      }
+    }
+    if (header !== '') await write(header);
+  });
+}
+
+/** `status [NAME]`, `recipients NAME` */
+export function registerStatus(program: Command, contextOf: (command: Command) => Context): void {
+  program
+    .command('status')
+    .description('where campaigns stand: progress, rate, time left, failures by reason')
+    .argument('[name]', 'one campaign (default: a line for each)')
+    .option('--watch', 'look every second until it has ended')
+    .option('--json', 'print JSON')
+    .action((name: string | undefined, flags: { watch?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      return withDatabase(context, async (app) => {
+        if (flags.watch === true) await watch(context, app, name);
+        else await show(context, app, name);
+      });
+    });
+  program
+    .command('recipients')
+    .description('who, and what the relay said')
+    .argument('<name>', 'the campaign')
+    .option('--outcome <outcome>', `only these: ${OUTCOMES.join(', ')}`, outcome)
+    .option('--csv', 'CSV that Excel opens (UTF-8 with a byte order mark)')
+    .option('--json', 'print a JSON object a line')
+    .action((name: string, flags: RecipientFlags, command: Command) =>
+      runRecipients(contextOf(command), name, flags),
+    );
+}

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseEnv } from 'node:util';
+import { checkDatabaseUrl } from './database/connect.ts';
+import { codeOf } from './database/problems.ts';
+import { messageOf, SendstateError } from './errors.ts';
+import { parseRelay, type RelayOptions, Secret } from './smtp/relay.ts';
+
+/** What a run was told, checked and frozen. Printing it shows no password. */
+export interface Config {
+  /** Of DATABASE_URL; undefined: the embedded PostgreSQL. */
+  readonly databaseUrl: Secret | undefined;
+  /** Of SMTP_URL; undefined: none was named, which matters only to those who send. */
+  readonly relay: RelayOptions | undefined;
+  readonly embedded: {
+    /** Of SENDSTATE_DIR, absolute; default `.sendstate` in the working directory. */
+    readonly directory: string;
+    /** Of SENDSTATE_EMBEDDED_USER: whom root lets the server run as. */
+    readonly user: string | undefined;
+  };
+  /** The `.env` file that was read, absolute. */
+  readonly envFile: string | undefined;
+}
+
+/** Flags of the command line that stand for a variable; they win over it. */
+export interface ConfigFlags {
+  readonly databaseUrl?: string | undefined;
+  readonly smtpUrl?: string | undefined;
+  readonly directory?: string | undefined;
+}
+
+export interface ConfigSource {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where `.env` is looked for and what relative paths are relative to. */
+  readonly cwd: string;
+  readonly flags?: ConfigFlags;
+}
+
+/**
+ * Flags over environment over `.env`; an empty value counts as none. Nothing is written to `process.env`.
+ * @throws SendstateError `env-file`, `database-url`, `RELAY_URL`, `config`; none shows a password
+ */
+export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
+  const file = readEnvFile(path.resolve(cwd, '.env'));
+  const value = (name: string, flag?: string): string | undefined =>
+    [flag, env[name], file?.values[name]].find((text) => text !== undefined && text !== '');
+
+  const databaseUrl = value('DATABASE_URL', flags.databaseUrl);
+  if (databaseUrl !== undefined) checkDatabaseUrl(databaseUrl);
+  const smtpUrl = value('SMTP_URL', flags.smtpUrl);
+  return Object.freeze({
+    databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
+    relay: smtpUrl === undefined ? undefined : parseRelay(smtpUrl),
+    embedded: Object.freeze({
+      directory: path.resolve(
+        cwd,
+        withoutNul('SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory)) ?? '.sendstate',
+      ),
+      user: withoutNul('SENDSTATE_EMBEDDED_USER', value('SENDSTATE_EMBEDDED_USER')),
+    }),
+    envFile: file?.path,
+  });
+}
+
+function withoutNul(name: string, value: string | undefined): string | undefined {
+  if (value?.includes('\0') === true) throw new SendstateError('config', `${name} contains a NUL byte`);
+  return value;
+}
+
+interface EnvFile {
+  readonly path: string;
+  readonly values: Readonly<Record<string, string | undefined>>;
+}
+
+function readEnvFile(file: string): EnvFile | undefined {
+  try {
+    // Editors on Windows begin it with a byte order mark, which would become part of the first name.
+    return { path: file, values: parseEnv(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')) };
+  } catch (error) {
+    // A directory of that name is somebody's virtual environment.
+    if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error))) return undefined;
+    throw new SendstateError('env-file', `Cannot read ${file}: ${messageOf(error)}`, {
+      hint: 'Make it readable for you, or move it away and set the variables themselves.',
+      cause: error,
+    });
+  }
+}

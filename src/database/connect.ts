@@ -1,0 +1,180 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import { SendstateError, withoutPassword } from '../errors.ts';
+import { explainConnectError, type Target } from './problems.ts';
+import type { Tables } from './tables.ts';
+import { columnTypes } from './types.ts';
+
+/** A pool of connections to one database, and the same pool seen through kysely. */
+export interface Database {
+  readonly pool: pg.Pool;
+  readonly kysely: Kysely<Tables>;
+  /** Where it is, for messages: the password is not in it. */
+  readonly url: string;
+  /** Ends the pool once everything that is checked out has come back. Calling it again does nothing. */
+  close(): Promise<void>;
+}
+
+/** One transaction: the connection that carries it, and the same connection seen through kysely. */
+export interface Transaction {
+  readonly client: pg.PoolClient;
+  readonly kysely: Kysely<Tables>;
+}
+
+export interface OpenOptions {
+  /**
+   * Connections at most. Default 4: a worker needs one for claims, one for records, one for its heartbeat, and one
+   * for what a person asks meanwhile; every further one costs the server a process.
+   */
+  readonly max?: number;
+  /** What pg_stat_activity shows. Default 'sendstate'. */
+  readonly applicationName?: string;
+  /**
+   * Milliseconds until an attempt to connect, or to get a free connection, is given up. Default 10,000: enough for
+   * a failover behind a proxy, short enough for a person who waits.
+   */
+  readonly connectTimeoutMs?: number;
+  /**
+   * Told of every idle connection that died (server restart, pg_terminate_backend, network). The pool has dropped it
+   * already and the next query opens another, so the default is to say nothing: if the trouble lasts, that query tells.
+   */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+/**
+ * Opens a database and proves that it answers.
+ *
+ * Values arrive as: int8 → number (an error beyond 2^53), int8[] → number[], timestamptz → Date, jsonb → parsed,
+ * interval → Postgres' own text, bytea → Buffer.
+ *
+ * Nothing here depends on the session: no SET, no LISTEN, no session locks, so a pooler in transaction mode may stand between.
+ *
+ * @throws SendstateError `database-url`, `database-unreachable`, `database-password`, `database-missing`,
+ *   `database-full`, `database-tls`, `database-refused`
+ */
+export async function openDatabase(url: string, options: OpenOptions = {}): Promise<Database> {
+  const database = lazyDatabase(url, options);
+  try {
+    const client = await database.pool.connect();
+    client.release();
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return database;
+}
+
+/** The same without the proof: the first query finds out. For programs that outlive their database, as a worker does. */
+export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
+  checkDatabaseUrl(url);
+  const pool = new ExplainingPool({
+    connectionString: url,
+    max: options.max ?? 4,
+    application_name: options.applicationName ?? 'sendstate',
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+    types: columnTypes,
+    // Workers hold connections for days through firewalls that forget silent ones.
+    keepAlive: true,
+  });
+  pool.on('error', options.onIdleError ?? (() => undefined));
+  let closing: Promise<void> | undefined;
+  return {
+    pool,
+    kysely: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }),
+    url: withoutPassword(url),
+    close: () => {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+}
+
+/**
+ * Runs `work` in one transaction and commits it; when `work` throws, everything is undone and the error passed on.
+ * A connection that cannot even roll back is thrown away instead of going back to the pool.
+ */
+export async function inTransaction<T>(
+  database: Database,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  const client = await database.pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('begin');
+    const result = await work({ client, kysely: overOneConnection(client) });
+    const { command } = await client.query('commit');
+    // Postgres answers ROLLBACK to the commit of a transaction in which a statement failed and somebody caught it.
+    if (command !== 'COMMIT') {
+      throw new SendstateError(
+        'database-aborted',
+        'The transaction was undone: one of its statements had failed',
+      );
+    }
+    return result;
+  } catch (error) {
+    broken = await rollBack(client);
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** @returns the error of a connection that is not fit to be used again */
+async function rollBack(client: pg.PoolClient): Promise<Error | undefined> {
+  try {
+    await client.query('rollback');
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** kysely on the connection of an open transaction; it must not outlive it. */
+function overOneConnection(client: pg.PoolClient): Kysely<Tables> {
+  const borrowed: Pick<pg.PoolClient, 'query'> & { release(): void } = {
+    query: client.query.bind(client),
+    release: () => undefined,
+  };
+  const pool = { connect: () => Promise.resolve(borrowed), end: () => Promise.resolve(), options: {} };
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}
+
+/** @throws SendstateError `database-url` when a text cannot be the URL of a Postgres database */
+export function checkDatabaseUrl(url: string): void {
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return;
+  throw new SendstateError(
+    'database-url',
+    `This is not the URL of a Postgres database: ${withoutPassword(url)}`,
+    {
+      hint: 'Set DATABASE_URL to postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it for the embedded PostgreSQL.',
+    },
+  );
+}
+
+type ConnectCallback = Parameters<pg.Pool['connect']>[0];
+
+/** A pool whose failure to connect says what happened, where, and what to do next; queries behave as ever. */
+class ExplainingPool extends pg.Pool {
+  readonly #target: Target;
+
+  constructor(config: pg.PoolConfig) {
+    super(config);
+    // A client that is never connected is how pg tells what the URL, PGHOST and its defaults add up to.
+    const { host, port, database, user } = new pg.Client(config);
+    this.#target = { host, port, database: database ?? '', user: user ?? '' };
+  }
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: ConnectCallback): void;
+  override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
+    if (callback === undefined) {
+      return super.connect().catch((error: unknown) => {
+        throw explainConnectError(error, this.#target);
+      });
+    }
+    super.connect((error, client, done) => {
+      callback(error ? explainConnectError(error, this.#target) : undefined, client, done);
+    });
+    return undefined;
+  }
+}

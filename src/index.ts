@@ -1,0 +1,47 @@
+/**
+ * sendstate as a library: the verbs of the command line as functions.
+ *
+ *     const app = await open({ databaseUrl: process.env.DATABASE_URL });
+ *     await create(app, { name: 'spring', from: 'News <news@example.com>', subject: 'Hello {{name}}', html });
+ *     await importPeople(app, 'spring', { from: 'people.csv' });
+ *     await send(app, 'spring', { relay: parseRelay('smtp://127.0.0.1:25') });
+ *     await app.close();
+ */
+export type { Attachment, Campaign } from './campaigns/campaigns.ts';
+export { isTransient } from './database/prepare.ts';
+export { SendstateError } from './errors.ts';
+export type { ComposedMessage } from './message/compose.ts';
+export type { Preview } from './message/preview.ts';
+export type { Failure, Progress, RecipientRow, WorkerActivity } from './progress/queries.ts';
+export type { ImportPreview, ImportProgress, ImportReport } from './recipients/import.ts';
+// The queue itself, for programs that bring their own worker: claim, hand over within the mark, record.
+export { type ClaimRequest, claimDue, claimFresh } from './sending/claim.ts';
+export { Heartbeat } from './sending/heartbeat.ts';
+export type { PollEnd, SendEvent } from './sending/poller.ts';
+export { type Mark, type Recorded, record } from './sending/record.ts';
+export { type Rescue, rescue } from './sending/rescue.ts';
+export {
+  type CampaignStatus,
+  type Claim,
+  type ClaimedRecipient,
+  OUTCOMES,
+  type Outcome,
+  RETRYABLE,
+  type Result,
+  type Retryable,
+  type SendState,
+} from './sending/states.ts';
+export { type CaptureOptions, type CaptureServer, startCapture } from './smtp/capture.ts';
+export { classify, type Verdict } from './smtp/classify.ts';
+export type { Deliverer, Delivery, OutgoingMail, Reply } from './smtp/deliverer.ts';
+export { createNodemailerDeliverer, deliverThrough } from './smtp/nodemailer.ts';
+export { parseRelay, type RelayOptions } from './smtp/relay.ts';
+export { type AttachmentSource, type CreateOptions, create } from './verbs/create.ts';
+export { type Diagnosis, doctor } from './verbs/doctor.ts';
+export { cancel, pause, resume, start } from './verbs/lifecycle.ts';
+export { migrate, type OpenOptions, open, type Sendstate } from './verbs/open.ts';
+export { type ImportPeopleOptions, importPeople, retry } from './verbs/people.ts';
+export { preview, type TestResult, test } from './verbs/preview.ts';
+export { campaigns, recipients, type Status, status } from './verbs/status.ts';
+export { send, type WorkOptions, work } from './verbs/work.ts';
+export { VERSION } from './version.ts';

@@ -1,0 +1,164 @@
+/**
+ * Header fields as they go on the wire: ASCII, folded at 76 characters, RFC 2047 encoded-words where the text needs them.
+ * Pure; values may be hostile.
+ */
+
+/** RFC 5322 §2.1.1: lines should have at most 78 characters; 76 is what RFC 2047 asks of lines with encoded-words. */
+const LINE = 76;
+/** RFC 5322 §2.1.1 allows 998; a word that is longer than this cannot be folded. */
+const LONGEST_WORD = 900;
+
+/** RFC 5322 §3.6.8: printable ASCII without the colon. */
+const FIELD_NAME = /^[!-9;-~]{1,60}$/;
+const PRINTABLE = /^[\x20-\x7e]*$/;
+
+/** Headers that are made from other options or by the composer, and what to use instead. */
+const RESERVED = new Map<string, string>([
+  ['from', 'the sender option (--from)'],
+  ['sender', 'the sender option (--from)'],
+  ['to', 'nothing: it is the recipient'],
+  ['cc', 'a recipient of its own: one mail goes to one person'],
+  ['bcc', 'a recipient of its own: one mail goes to one person'],
+  ['reply-to', 'the reply-to option (--reply-to)'],
+  ['subject', 'the subject option (--subject)'],
+  ['date', 'nothing: it is the time of composing'],
+  ['message-id', 'nothing: it is derived from campaign and recipient'],
+  ['return-path', 'the bounce-to option (--bounce-to)'],
+  ['mime-version', 'nothing: the composer writes it'],
+  ['received', 'nothing: relays write it'],
+  ['dkim-signature', 'a DKIM key'],
+]);
+const RESERVED_FAMILIES = ['content-', 'resent-', 'arc-', 'authentication-results'];
+
+/** Why a name may not be an extra header, or null: it may. `instead` completes "Use …". */
+export function headerNameProblem(
+  name: string,
+): { readonly problem: string; readonly instead: string } | null {
+  if (!FIELD_NAME.test(name)) {
+    return { problem: 'is not a header name', instead: 'letters, digits and hyphens, at most 60' };
+  }
+  const lower = name.toLowerCase();
+  const instead = RESERVED.get(lower);
+  if (instead !== undefined) return { problem: 'is a header that sendstate writes itself', instead };
+  if (RESERVED_FAMILIES.some((family) => lower.startsWith(family))) {
+    return { problem: 'is a header that sendstate or a relay writes', instead: 'another name' };
+  }
+  return null;
+}
+
+/** Headers that hold URIs in angle brackets (RFC 2369, RFC 8058) and must never become encoded-words. */
+export function holdsUris(name: string): boolean {
+  return /^list-(unsubscribe|subscribe|help|archive|post|owner)$/i.test(name);
+}
+
+/**
+ * A value on one line: line breaks and tabs, with the spaces around them, become one space, other control characters go. Merge data may hold
+ * them, and none of them may start a header.
+ */
+export function oneLine(value: string): string {
+  if (PRINTABLE.test(value)) return value.trim();
+  return value
+    .toWellFormed()
+    .replace(/[ \t\r\n\v\f\x85\u2028\u2029]+/g, (run) => (/[^ ]/.test(run) ? ' ' : run))
+    .replace(/\p{Cc}+/gu, '')
+    .trim();
+}
+
+/**
+ * A whole header field, folded, without the final CRLF; null when it cannot be written (a URI header with a word of more
+ * than 900 characters). Printable ASCII stays as it is; text that could be read as an encoded-word is encoded, so that
+ * everybody reads what the row says.
+ */
+export function unstructured(name: string, value: string): string | null {
+  const text = oneLine(value);
+  const plain = PRINTABLE.test(text) && !text.includes('=?');
+  if (plain && name.length + 2 + text.length <= LINE) return `${name}: ${text}`;
+  if (holdsUris(name)) return plain ? foldWords(name, text) : null;
+  const folded = plain && !text.includes('  ') ? foldWords(name, text) : null;
+  return folded ?? `${name}: ${encodedWords(text, LINE - name.length - 2)}`;
+}
+
+/** Breaks before words; null when a word is too long for a line. */
+function foldWords(name: string, text: string): string | null {
+  let line = `${name}:`;
+  let folded = '';
+  for (const word of text.split(/ +/)) {
+    if (word.length > LONGEST_WORD) return null;
+    if (line.length + 1 + word.length > LINE && line.length > name.length + 1) {
+      folded += `${line}\r\n`;
+      line = '';
+    }
+    line += ` ${word}`;
+  }
+  return folded + line;
+}
+
+/** `=?utf-8?B?` and `?=`. */
+const WORD_OVERHEAD = 12;
+/** RFC 2047 §2: an encoded-word has at most 75 characters. */
+const LONGEST_ENCODED_WORD = 75;
+
+/**
+ * RFC 2047 encoded-words, one a line, never splitting a character. B or Q, whichever is shorter.
+ * @param room characters that are free on the first line
+ */
+export function encodedWords(text: string, room: number): string {
+  const bytes = Buffer.from(text, 'utf8');
+  const qLength = lengthInQ(bytes);
+  const q = qLength < Math.ceil(bytes.length / 3) * 4;
+  const length = q ? qLength : Math.ceil(bytes.length / 3) * 4;
+  if (length + WORD_OVERHEAD <= Math.min(room, LONGEST_ENCODED_WORD)) return encodedWord(text, q);
+  const words: string[] = [];
+  let word = '';
+  let used = 0;
+  let space = Math.min(room, LONGEST_ENCODED_WORD) - WORD_OVERHEAD;
+  for (const character of text) {
+    const cost = q ? lengthInQ(Buffer.from(character)) : Buffer.byteLength(character);
+    const limit = q ? space : Math.floor(space / 4) * 3;
+    if (used + cost > limit) {
+      words.push(word === '' ? '' : encodedWord(word, q));
+      word = '';
+      used = 0;
+      space = LINE - 1 - WORD_OVERHEAD;
+    }
+    word += character;
+    used += cost;
+  }
+  words.push(encodedWord(word, q));
+  // An empty first word means that the header's name left no room on its line.
+  return words.join('\r\n ');
+}
+
+function encodedWord(text: string, q: boolean): string {
+  return q ? `=?utf-8?Q?${inQ(text)}?=` : `=?utf-8?B?${Buffer.from(text, 'utf8').toString('base64')}?=`;
+}
+
+/** RFC 2047 §5 (3): what stands for itself even in a display name. */
+function isQLiteral(byte: number): boolean {
+  return (
+    (byte >= 0x61 && byte <= 0x7a) ||
+    (byte >= 0x41 && byte <= 0x5a) ||
+    (byte >= 0x30 && byte <= 0x39) ||
+    byte === 0x20
+  );
+}
+
+function lengthInQ(bytes: Uint8Array): number {
+  let length = 0;
+  for (const byte of bytes) length += isQLiteral(byte) ? 1 : 3;
+  return length;
+}
+
+function inQ(text: string): string {
+  let encoded = '';
+  for (const byte of Buffer.from(text, 'utf8')) {
+    if (!isQLiteral(byte)) encoded += `=${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+    else encoded += byte === 0x20 ? '_' : String.fromCharCode(byte);
+  }
+  return encoded;
+}
+
+/** RFC 5322 §3.3, in UTC. */
+export function dateHeader(at: Date): string {
+  return `Date: ${at.toUTCString().replace('GMT', '+0000')}`;
+}

@@ -1,0 +1,62 @@
+import type { Chunks, Piece } from './rendering.ts';
+import type { BodyEncoder } from './transfer-encoding.ts';
+
+/**
+ * Characters on a line. RFC 5322 §2.1.1 allows 998; the rest is room for relays that prefix or re-fold.
+ */
+const LINE = 900;
+
+/** Printable ASCII and tabs, in lines. */
+const PRINTABLE = /^[\t\x20-\x7e]*$/;
+const PRINTABLE_LINES = /^[\t\r\n\x20-\x7e]*$/;
+
+interface Plain {
+  readonly text: string;
+  /** Characters before the first and after the last line break. */
+  readonly first: number;
+  readonly last: number;
+  readonly breaks: boolean;
+}
+
+/**
+ * 7bit: the text as it is. Null when the static text itself is not ASCII or has lines that are too long. A body that holds
+ * the boundary is refused too: only here could a value close its part and open another.
+ */
+export function sevenBitBody(chunks: Chunks, boundary: string | null): BodyEncoder | null {
+  const prepared: Plain[] = [];
+  for (const text of chunks.texts) {
+    const plain = plainLines(text);
+    if (plain === null) return null;
+    prepared.push(plain);
+  }
+  const encode = (pieces: readonly Piece[]): string | null => {
+    let body = '';
+    let column = 0;
+    for (const piece of pieces) {
+      if (typeof piece === 'string' && PRINTABLE.test(piece)) {
+        body += piece;
+        column += piece.length;
+        continue;
+      }
+      const plain = typeof piece === 'string' ? plainLines(piece) : prepared[piece];
+      if (plain === null || plain === undefined || column + plain.first > LINE) return null;
+      body += plain.text;
+      column = plain.breaks ? plain.last : column + plain.first;
+    }
+    if (column > LINE || (boundary !== null && body.includes(boundary))) return null;
+    return body;
+  };
+  return { name: '7bit', encode };
+}
+
+function plainLines(text: string): Plain | null {
+  if (!PRINTABLE_LINES.test(text)) return null;
+  const lines = text.split(/\r\n|\r|\n/);
+  if (lines.some((line) => line.length > LINE)) return null;
+  return {
+    text: lines.join('\r\n'),
+    first: lines[0]?.length ?? 0,
+    last: lines.at(-1)?.length ?? 0,
+    breaks: lines.length > 1,
+  };
+}

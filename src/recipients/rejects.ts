@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { messageOf, SendstateError } from '../errors.ts';
+import type { Reject } from './chunk.ts';
+
+/**
+ * Where the rows go that are not taken: `people.csv` → `people.rejects.csv` beside it; standard input (`-`) →
+ * `stdin.rejects.csv` in the working directory.
+ */
+export function rejectsPathFor(file: string): string {
+  if (file === '-') return 'stdin.rejects.csv';
+  const extension = extname(file);
+  const stem = /^\.(csv|tsv|tab|txt)$/i.test(extension) ? basename(file, extension) : basename(file);
+  return join(dirname(file), `${stem}.rejects.csv`);
+}
+
+/** So that Excel takes it for UTF-8. */
+const byteOrderMark = '\ufeff';
+
+/**
+ * Letters with which a cell becomes a formula when a spreadsheet opens it, quoted or not (OWASP, CSV injection), the full-width
+ * ones of East Asian keyboards included. The apostrophe itself is among them so that the mark can be taken off again.
+ */
+const formula = /^[=+\-@\t\r'＝＋－＠]/;
+
+/**
+ * One row of the rejects file: line number, reason, original text. An original that a spreadsheet would run as a formula
+ * is given an apostrophe in front, which keeps it text: these are rows that a stranger may have written, and the file is
+ * made to be opened in Excel.
+ */
+export function rejectRow(reject: Reject): string {
+  const original = formula.test(reject.original) ? `'${reject.original}` : reject.original;
+  return `${reject.line},${quoted(reject.reason)},${quoted(original)}\r\n`;
+}
+
+function quoted(text: string): string {
+  return `"${text.replaceAll('"', '""')}"`;
+}
+
+/**
+ * Writes rejects beside their final place and moves them there at the end, so that the file under that name always
+ * belongs to a whole import. Nothing is created before the first reject.
+ */
+export class RejectsFile {
+  readonly #path: string;
+  readonly #temporary: string;
+  #stream: WriteStream | null = null;
+  #failure: unknown = null;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
+  }
+
+  /** @throws SendstateError `rejects-file` */
+  async write(rejects: readonly Reject[]): Promise<void> {
+    if (rejects.length === 0) return;
+    const stream = this.#stream ?? this.#create();
+    const more = stream.write(rejects.map(rejectRow).join(''));
+    if (more || this.#failure !== null) return this.#check();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    stream.once('drain', resolve).once('close', resolve);
+    await promise;
+    stream.off('drain', resolve).off('close', resolve);
+    this.#check();
+  }
+
+  /**
+   * Closes the file; it is complete on disk when this returns, under its temporary name.
+   * @throws SendstateError `rejects-file`
+   */
+  async finish(): Promise<void> {
+    if (this.#stream === null) return;
+    this.#stream.end();
+    await finished(this.#stream).catch((error: unknown) => {
+      throw this.#explain(error);
+    });
+  }
+
+  /**
+   * Puts the finished file in its place; when nothing was rejected, removes what a former import left there, which would be
+   * taken for this one's.
+   * @returns the path, or null when there is no such file
+   * @throws SendstateError `rejects-file`
+   */
+  async publish(): Promise<string | null> {
+    try {
+      if (this.#stream === null) await rm(this.#path, { force: true });
+      else await rename(this.#temporary, this.#path);
+    } catch (error) {
+      throw this.#explain(error);
+    }
+    return this.#stream === null ? null : this.#path;
+  }
+
+  /** Leaves no trace; what a former import left stays. */
+  async discard(): Promise<void> {
+    if (this.#stream === null) return;
+    this.#stream.destroy();
+    await rm(this.#temporary, { force: true });
+  }
+
+  #create(): WriteStream {
+    const stream = createWriteStream(this.#temporary, { flags: 'wx', flush: true });
+    stream.on('error', (error) => {
+      this.#failure = error;
+    });
+    stream.write(`${byteOrderMark}line,reason,original\r\n`);
+    this.#stream = stream;
+    return stream;
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#explain(this.#failure);
+  }
+
+  #explain(error: unknown): SendstateError {
+    return new SendstateError('rejects-file', `${this.#path} cannot be written: ${messageOf(error)}.`, {
+      hint: 'Say another place with --rejects FILE.',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,329 @@
+import { type Campaign, campaignsById, finishCampaign, pauseCampaign } from '../campaigns/campaigns.ts';
+import { sweepCancelled } from '../campaigns/sweep.ts';
+import type { Database } from '../database/connect.ts';
+import { isTransient } from '../database/prepare.ts';
+import { messageOf } from '../errors.ts';
+import type { Deliverer } from '../smtp/deliverer.ts';
+import type { Breaker } from './breaker.ts';
+import { type DueCampaign, lookForDue } from './due.ts';
+import { Gate } from './gate.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { type Rescue, rescue } from './rescue.ts';
+import type { Result } from './states.ts';
+import { type Composer, type StopReason, Worker } from './worker.ts';
+
+/** How often the database is asked what is due and what was paused, milliseconds: "within a second or so". */
+export const POLL_MS = 1_000;
+
+/** What happened, for whoever talks to people. Nothing in it holds an address, except `result` (by id). */
+export type SendEvent =
+  | { readonly kind: 'started'; readonly workerId: number }
+  | { readonly kind: 'result'; readonly campaignId: number; readonly result: Result }
+  | {
+      readonly kind: 'campaign';
+      readonly name: string;
+      readonly now: 'started' | 'idle' | 'finished' | StopReason;
+    }
+  | { readonly kind: 'refused'; readonly name: string; readonly reason: string }
+  | { readonly kind: 'relay'; readonly breaker: Breaker; readonly misconfigured: string | null }
+  | { readonly kind: 'rescued'; readonly rescue: Rescue }
+  | { readonly kind: 'presumed-dead' }
+  | { readonly kind: 'claims-lost'; readonly name: string; readonly claims: number }
+  | { readonly kind: 'database-lost'; readonly why: string }
+  | { readonly kind: 'database-back' };
+
+export interface PollerOptions {
+  /** Recipients in a claim. */
+  readonly batch: number;
+  /** Recipients that may be in doubt after this process dies. */
+  readonly window: number;
+  /** How long this worker may be silent, seconds. */
+  readonly leaseSeconds: number;
+  /** For the worker's row. */
+  readonly version: string;
+  /** Only this campaign; null: every one that runs. */
+  readonly campaignId: number | null;
+  /** When to stop by itself. `finished`: that campaign has ended (finished, paused, cancelled). `idle`: nothing is due. */
+  readonly until: 'finished' | 'idle' | 'stopped';
+}
+
+/** `relay`: the relay refuses the sender (password, address) or does not answer, and somebody waits for the end. */
+export type PollEnd = 'ended' | 'idle' | 'stopped' | 'relay';
+
+/** The loop of one process: a heartbeat, rescues, and a worker for each campaign that is due. */
+export class Poller {
+  readonly #db: Database;
+  readonly #composerFor: (campaign: Campaign) => Promise<Composer>;
+  readonly #options: PollerOptions;
+  readonly #emit: (event: SendEvent) => void;
+  readonly #gate: Gate;
+  readonly #workers = new Map<number, Worker>();
+  readonly #composers = new Map<number, Composer>();
+  #running = new Set<Promise<void>>();
+  #heartbeat: Heartbeat | null = null;
+  #databaseLost = false;
+  #failure: unknown = null;
+  #stopping = false;
+  #dirty = false;
+  #wakeUp: (() => void) | null = null;
+
+  constructor(
+    db: Database,
+    relay: Deliverer,
+    composerFor: (campaign: Campaign) => Promise<Composer>,
+    options: PollerOptions,
+    emit: (event: SendEvent) => void,
+  ) {
+    this.#db = db;
+    this.#composerFor = composerFor;
+    this.#options = options;
+    this.#emit = emit;
+    this.#gate = new Gate(relay, (breaker) =>
+      emit({ kind: 'relay', breaker, misconfigured: this.#gate.misconfigured }),
+    );
+  }
+
+  /**
+   * Works until its `until`, or until `stop`. Everything that was in flight is answered and recorded by then, and what
+   * was claimed is back in the table.
+   *
+   * @throws what can never work (a permission, a bug); trouble of the database or the relay is waited out
+   */
+  async run(): Promise<PollEnd> {
+    await this.#register();
+    const beats = setInterval(() => void this.#guard(() => this.#beat()), this.#heart.intervalMs);
+    const rescues = setInterval(() => void this.#guard(() => this.#rescue()), this.#heart.intervalMs);
+    try {
+      await this.#guard(() => this.#rescue());
+      let end: PollEnd | null = null;
+      while (end === null) {
+        end = this.#stopping ? 'stopped' : ((await this.#guard(() => this.#look())) ?? null);
+        if (this.#failure !== null) throw this.#failure;
+        if (end === null) await this.#wait(POLL_MS);
+      }
+      return end;
+    } finally {
+      for (const worker of this.#workers.values()) worker.stop('stopped');
+      await Promise.all(this.#running);
+      clearInterval(beats);
+      clearInterval(rescues);
+      await this.#guard(() => this.#heart.stop());
+    }
+  }
+
+  /** No more claims; finishes what is in flight and releases the rest. */
+  stop(): void {
+    this.#stopping = true;
+    for (const worker of this.#workers.values()) worker.stop('stopped');
+    this.#changed();
+  }
+
+  /** Stops waiting for the database. The caller aborts the relay as well. */
+  abort(): void {
+    this.#stopping = true;
+    for (const worker of this.#workers.values()) worker.abort();
+    this.#changed();
+  }
+
+  get #heart(): Heartbeat {
+    if (this.#heartbeat === null) throw new Error('the worker is not registered');
+    return this.#heartbeat;
+  }
+
+  async #register(): Promise<void> {
+    const { version, leaseSeconds } = this.#options;
+    this.#heartbeat = await Heartbeat.register(this.#db, version, leaseSeconds);
+    this.#emit({ kind: 'started', workerId: this.#heart.workerId });
+  }
+
+  async #beat(): Promise<void> {
+    if (await this.#heart.beat()) return;
+    this.#emit({ kind: 'presumed-dead' });
+    for (const worker of this.#workers.values()) worker.stop('presumed-dead');
+    await Promise.all(this.#running);
+    await this.#register();
+    this.#changed();
+  }
+
+  async #rescue(): Promise<void> {
+    const rescued = await rescue(this.#db);
+    if (rescued.recipients === 0 && rescued.workers === 0) return;
+    this.#emit({ kind: 'rescued', rescue: rescued });
+    this.#changed();
+  }
+
+  /** One look at the database: workers for what is due, an end to what is paused, finished or cancelled. */
+  async #look(): Promise<PollEnd | null> {
+    const { campaignId, until } = this.#options;
+    const mine = [...this.#workers.keys(), ...(campaignId === null ? [] : [campaignId])];
+    const all = await lookForDue(this.#db, mine);
+    const campaigns =
+      campaignId === null ? all : all.filter((campaign) => campaign.campaignId === campaignId);
+    for (const campaign of campaigns) await this.#attend(campaign);
+    if (this.#stopping) return 'stopped';
+    if (until === 'finished') {
+      const ended = campaigns.every(
+        ({ status }) => status === 'finished' || status === 'paused' || status === 'cancelled',
+      );
+      if (ended && this.#workers.size === 0) return await this.#ended();
+      if (this.#gate.misconfigured !== null && this.#workers.size === 0) return 'relay';
+    }
+    if (until === 'idle' && this.#workers.size === 0) {
+      if (campaigns.some(({ due, status }) => due && status === 'running'))
+        return this.#gate.waitMs > 0 ? 'relay' : null;
+      return 'idle';
+    }
+    return null;
+  }
+
+  /** The state that was read may be older than what the last worker wrote: finished means finished now. */
+  async #ended(): Promise<PollEnd | null> {
+    const fresh = await lookForDue(
+      this.#db,
+      this.#options.campaignId === null ? [] : [this.#options.campaignId],
+    );
+    const own = fresh.find(({ campaignId }) => campaignId === this.#options.campaignId);
+    return own === undefined || own.status !== 'running' ? 'ended' : null;
+  }
+
+  async #attend(campaign: DueCampaign): Promise<void> {
+    const { campaignId, status, name } = campaign;
+    const worker = this.#workers.get(campaignId);
+    if (status === 'cancelled') {
+      worker?.stop('cancelled');
+      if (campaign.waiting + campaign.retrying > 0) await sweepCancelled(this.#db, campaignId);
+    } else if (status !== 'running') {
+      worker?.stop('paused');
+    } else if (worker === undefined && !this.#stopping) {
+      if (campaign.due && this.#gate.waitMs <= 0) await this.#start(campaignId);
+      else if (
+        campaign.waiting + campaign.retrying + campaign.claimed === 0 &&
+        (await finishCampaign(this.#db, campaignId))
+      ) {
+        this.#emit({ kind: 'campaign', name, now: 'finished' });
+        this.#changed();
+      }
+    }
+  }
+
+  async #start(campaignId: number): Promise<void> {
+    const [campaign] = await campaignsById(this.#db, [campaignId]);
+    if (campaign === undefined) return;
+    const composer = await this.#composer(campaign);
+    if (composer === null) return;
+    const { batch, window } = this.#options;
+    const heart = this.#heart;
+    const worker = new Worker(
+      this.#db,
+      heart.workerId,
+      {
+        campaignId,
+        name: campaign.name,
+        rate: campaign.rate,
+        maxAttempts: campaign.maxAttempts,
+        expiresAt: (campaign.startedAt ?? new Date()).getTime() + campaign.maxAgeSeconds * 1000,
+        onUnconfirmed: campaign.onUnconfirmed,
+      },
+      composer,
+      this.#gate,
+      { batch, window, leaseValid: () => heart.valid },
+      {
+        result: (result) => this.#emit({ kind: 'result', campaignId, result }),
+        databaseLost: (error) => this.#lost(error),
+        databaseBack: () => this.#back(),
+        claimsLost: (ids) => this.#emit({ kind: 'claims-lost', name: campaign.name, claims: ids.length }),
+        refused: (reason) => void this.#guard(() => this.#refused(campaign.name, reason)),
+      },
+    );
+    this.#workers.set(campaignId, worker);
+    this.#emit({ kind: 'campaign', name: campaign.name, now: 'started' });
+    const running = this.#finishWith(campaign, worker);
+    this.#running.add(running);
+    void running.then(() => this.#running.delete(running));
+  }
+
+  async #finishWith(campaign: Campaign, worker: Worker): Promise<void> {
+    const { campaignId, name } = campaign;
+    try {
+      const reason = await worker.run();
+      this.#emit({ kind: 'campaign', name, now: reason ?? 'idle' });
+      const finished = await this.#guard(
+        async () => reason === null && (await finishCampaign(this.#db, campaignId)),
+      );
+      if (finished === true) this.#emit({ kind: 'campaign', name, now: 'finished' });
+    } catch (error) {
+      this.#failure = error;
+    }
+    this.#workers.delete(campaignId);
+    this.#changed();
+  }
+
+  /** Compiled once a campaign. A campaign whose message cannot be compiled is paused, with the reason. */
+  async #composer(campaign: Campaign): Promise<Composer | null> {
+    const known = this.#composers.get(campaign.campaignId);
+    if (known !== undefined) return known;
+    try {
+      const composer = await this.#composerFor(campaign);
+      this.#composers.set(campaign.campaignId, composer);
+      return composer;
+    } catch (error) {
+      if (isTransient(error)) throw error;
+      await this.#refused(campaign.name, `the message cannot be compiled: ${messageOf(error)}`);
+      return null;
+    }
+  }
+
+  async #refused(name: string, reason: string): Promise<void> {
+    await pauseCampaign(this.#db, name, reason);
+    this.#emit({ kind: 'refused', name, reason });
+    this.#changed();
+  }
+
+  /** Runs what asks the database; its absence is waited out, anything else ends the poller. */
+  async #guard<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const value = await work();
+      this.#back();
+      return value;
+    } catch (error) {
+      if (isTransient(error)) this.#lost(error);
+      else {
+        this.#failure ??= error;
+        this.#changed();
+      }
+      return undefined;
+    }
+  }
+
+  #lost(error: unknown): void {
+    if (this.#databaseLost) return;
+    this.#databaseLost = true;
+    this.#emit({ kind: 'database-lost', why: messageOf(error) });
+  }
+
+  #back(): void {
+    if (!this.#databaseLost) return;
+    this.#databaseLost = false;
+    this.#emit({ kind: 'database-back' });
+  }
+
+  /** Something happened: look again now. */
+  #changed(): void {
+    this.#dirty = true;
+    this.#wakeUp?.();
+  }
+
+  async #wait(ms: number): Promise<void> {
+    if (!this.#dirty) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#wakeUp = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#wakeUp = null;
+    }
+    this.#dirty = false;
+  }
+}

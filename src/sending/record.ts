@@ -1,0 +1,144 @@
+import type { Database } from '../database/connect.ts';
+import { prepare } from '../database/prepare.ts';
+import type { Result } from './states.ts';
+
+/** Where a claim's handed-over mark shall stand, and whether the claim is over. */
+export interface Mark {
+  readonly claimId: number;
+  /** Recipients with an id up to this one may be handed over once the statement has committed; 0 moves nothing. */
+  readonly handedThrough: number;
+  /** The last recipient has left the claim. */
+  readonly close: boolean;
+}
+
+export interface Recorded {
+  /** Rows that changed. Fewer than the results given: the others belong to a claim that was taken away meanwhile. */
+  readonly written: number;
+  /** Claims, of those in `marks`, that are still the worker's; from any other it must hand nothing over any more. */
+  readonly held: ReadonlySet<number>;
+}
+
+/*
+ * Everything that a worker has to say about one campaign, in one statement and so in one commit: results, the
+ * handed-over marks, the counters, the timeline and the failures by reason.
+ *
+ * - `t.claim_id = r.claim_id and t.send_state = 1` is the fence: a worker that was presumed dead changes nothing, and a
+ *   statement that is sent twice, because the answer to the first was lost, counts nothing twice.
+ * - Counters are computed from the rows that changed, never from the rows that were meant.
+ * - retry_at is assigned only what it was before on the way to 2, so the update stays heap-only: what counts is whether
+ *   an indexed value differs, not whether the column is named.
+ * - Arrays and unnest, not a statement a row: 500 rows in one statement cost about 9 microseconds each, 50 rows 13
+ *   (two clients, two cores; the commit is shared). One statement a mail reaches a tenth of that.
+ */
+const RECORD = prepare(`
+with result as (
+  select * from unnest($3::bigint[], $4::bigint[], $5::outcome[], $6::smallint[], $7::text[], $8::float8[],
+                       $9::smallint[], $10::smallint[], $11::text[])
+    as r(recipient_id, claim_id, outcome, reply_code, reply, retry_seconds, charged, maybe_sent, reason)
+), written as (
+  update recipient t set
+    send_state = case when r.outcome is null then 0 else 2 end,
+    outcome = r.outcome,
+    done_at = case when r.outcome is not null then now() end,
+    retry_at = case when r.outcome is null then now() + make_interval(secs => r.retry_seconds) end,
+    attempts = t.attempts + r.charged,
+    maybe_sent = t.maybe_sent + r.maybe_sent,
+    reply_code = r.reply_code,
+    reply = r.reply
+  from result r
+  where t.campaign_id = $1 and t.recipient_id = r.recipient_id and t.claim_id = r.claim_id and t.send_state = 1
+  returning t.recipient_id, t.outcome, r.reason
+), tally as (
+  select count(*) as n,
+         count(*) filter (where outcome is null) as retrying,
+         count(*) filter (where outcome = 'sent') as sent,
+         count(*) filter (where outcome = 'rejected') as rejected,
+         count(*) filter (where outcome = 'expired') as expired,
+         count(*) filter (where outcome = 'invalid') as invalid,
+         count(*) filter (where outcome = 'unconfirmed') as unconfirmed,
+         count(*) filter (where outcome = 'suppressed') as suppressed,
+         count(*) filter (where outcome = 'cancelled') as cancelled
+  from written
+), counted as (
+  insert into counter as c (campaign_id, worker_id, lane, claimed, retrying, sent, rejected, expired, invalid, unconfirmed, suppressed, cancelled)
+  select $1, $2, 1, -n, retrying, sent, rejected, expired, invalid, unconfirmed, suppressed, cancelled from tally where n > 0
+  on conflict (campaign_id, worker_id, lane) do update set
+    claimed = c.claimed + excluded.claimed, retrying = c.retrying + excluded.retrying, sent = c.sent + excluded.sent,
+    rejected = c.rejected + excluded.rejected, expired = c.expired + excluded.expired, invalid = c.invalid + excluded.invalid,
+    unconfirmed = c.unconfirmed + excluded.unconfirmed, suppressed = c.suppressed + excluded.suppressed, cancelled = c.cancelled + excluded.cancelled
+), timed as (
+  insert into timeline as t (campaign_id, at, worker_id, sent, failed, retried)
+  select $1, to_timestamp(floor(extract(epoch from now()) / 5) * 5), $2, sent, n - sent - retrying - cancelled, retrying
+  from tally where n > 0
+  on conflict (campaign_id, at, worker_id) do update set
+    sent = t.sent + excluded.sent, failed = t.failed + excluded.failed, retried = t.retried + excluded.retried
+), failed as (
+  insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id)
+  select $1, outcome, reason, $2, count(*), min(recipient_id) from written where reason is not null group by outcome, reason
+  on conflict (campaign_id, outcome, reason, worker_id) do update set
+    recipients = f.recipients + excluded.recipients, last_at = excluded.last_at
+), marked as (
+  update claim c set handed_through = greatest(c.handed_through, m.handed_through), closed_at = case when m.close then now() end
+  from unnest($12::bigint[], $13::bigint[], $14::bool[]) as m(claim_id, handed_through, close)
+  where c.campaign_id = $1 and c.claim_id = m.claim_id and c.closed_at is null
+  returning c.claim_id
+)
+select (select n from tally), array(select claim_id from marked)`);
+
+/** A Postgres array literal of numbers, booleans and nulls, which need no quoting. */
+function plainArray<T>(items: readonly T[], value: (item: T) => number | boolean | string | null): string {
+  let literal = '{';
+  for (let i = 0; i < items.length; i++) {
+    if (i > 0) literal += ',';
+    literal += value(items[i] as T) ?? 'null';
+  }
+  return `${literal}}`;
+}
+
+const NEEDS_ESCAPE = /["\\]/g;
+
+/**
+ * A Postgres array literal of texts (https://www.postgresql.org/docs/18/arrays.html#ARRAYS-IO). NUL, which no text of
+ * Postgres can hold, is left out: one hostile reply must not make a statement of 500 rows fail for ever.
+ */
+export function textArray<T>(items: readonly T[], value: (item: T) => string | null): string {
+  let literal = '{';
+  for (let i = 0; i < items.length; i++) {
+    if (i > 0) literal += ',';
+    const text = value(items[i] as T);
+    literal += text === null ? 'null' : `"${text.replaceAll('\0', '').replace(NEEDS_ESCAPE, '\\$&')}"`;
+  }
+  return `${literal}}`;
+}
+
+/**
+ * Writes results and marks of one worker in one campaign. Both lists may be empty.
+ *
+ * Safe to repeat after an error of which nobody knows whether it came before or after the commit.
+ */
+export async function record(
+  db: Database,
+  campaignId: number,
+  workerId: number,
+  results: readonly Result[],
+  marks: readonly Mark[],
+): Promise<Recorded> {
+  const rows = await RECORD<[written: number, held: number[]]>(db, [
+    campaignId,
+    workerId,
+    plainArray(results, (r) => r.recipientId),
+    plainArray(results, (r) => r.claimId),
+    plainArray(results, (r) => r.outcome),
+    plainArray(results, (r) => r.replyCode),
+    textArray(results, (r) => r.reply),
+    plainArray(results, (r) => r.retrySeconds),
+    plainArray(results, (r) => r.charged),
+    plainArray(results, (r) => r.maybeSent),
+    textArray(results, (r) => r.reason),
+    plainArray(marks, (m) => m.claimId),
+    plainArray(marks, (m) => m.handedThrough),
+    plainArray(marks, (m) => m.close),
+  ]);
+  const [written, held] = rows[0] ?? [0, []];
+  return { written, held: new Set(held) };
+}

@@ -1,0 +1,93 @@
+import type { Database } from '../database/connect.ts';
+import { isTransient } from '../database/prepare.ts';
+import type { Holding } from './holding.ts';
+import { record } from './record.ts';
+
+/** Results in one statement at most: beyond a thousand the rows, not the round trip, are what costs. */
+export const MAX_RESULTS_PER_STATEMENT = 1000;
+/** First wait after a failed statement, milliseconds; doubles. */
+const FIRST_WAIT_MS = 100;
+/** Longest wait, milliseconds: results are written within two seconds of the database's return. */
+const LONGEST_WAIT_MS = 2_000;
+
+export interface RecorderEvents {
+  /** After each statement that committed: marks have moved, room is there. */
+  recorded(): void;
+  /** Claims that were taken away by a rescue. */
+  lostClaims(claimIds: readonly number[]): void;
+  /** The database did not take the results; they are kept and written later. Called once per outage. */
+  troubled(error: unknown): void;
+  recovered(): void;
+  /** The statement itself is wrong: nothing will make it work. The worker must stop. */
+  broken(error: unknown): void;
+}
+
+/**
+ * Writes results as they come: one statement in flight, the next one takes everything that arrived meanwhile. No timer;
+ * small batches when idle, large ones under load. What could not be written stays in memory until it can.
+ */
+export class Recorder {
+  readonly #db: Database;
+  readonly #campaignId: number;
+  readonly #workerId: number;
+  readonly #holding: Holding;
+  readonly #events: RecorderEvents;
+  #running = false;
+  #failures = 0;
+  #aborted = false;
+
+  constructor(db: Database, campaignId: number, workerId: number, holding: Holding, events: RecorderEvents) {
+    this.#db = db;
+    this.#campaignId = campaignId;
+    this.#workerId = workerId;
+    this.#holding = holding;
+    this.#events = events;
+  }
+
+  /** True while the database refuses the results: claim nothing new. */
+  get troubled(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** Starts a statement if one is worth it and none is in flight. */
+  nudge(): void {
+    if (this.#running || this.#aborted || !this.#holding.wantsStatement) return;
+    this.#running = true;
+    void this.#loop();
+  }
+
+  /** Gives up what is not written: for a second signal. */
+  abort(): void {
+    this.#aborted = true;
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#holding.wantsStatement && !this.#aborted) await this.#write();
+    this.#running = false;
+    this.#events.recorded();
+  }
+
+  async #write(): Promise<void> {
+    const { results, marks } = this.#holding.takeBatch(MAX_RESULTS_PER_STATEMENT);
+    try {
+      const recorded = await record(this.#db, this.#campaignId, this.#workerId, results, marks);
+      const lost = this.#holding.confirm(recorded);
+      if (this.#failures > 0) {
+        this.#failures = 0;
+        this.#events.recovered();
+      }
+      if (lost.length > 0) this.#events.lostClaims(lost);
+      this.#events.recorded();
+    } catch (error) {
+      this.#holding.putBack();
+      if (!isTransient(error)) {
+        this.#aborted = true;
+        this.#events.broken(error);
+        return;
+      }
+      if (this.#failures++ === 0) this.#events.troubled(error);
+      const wait = Math.min(FIRST_WAIT_MS * 2 ** Math.min(this.#failures - 1, 10), LONGEST_WAIT_MS);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import type { Database } from '../database/connect.ts';
+import { prepare } from '../database/prepare.ts';
+
+/*
+ * Workers whose heartbeat is older than the lease they promised, by the database's clock alone: nobody else's clock is
+ * asked. `skip locked`, so that ten rescuers share the dead instead of queueing for them.
+ */
+const BURY = prepare(`
+with dead as (
+  select worker_id from worker
+  where stopped_at is null and heartbeat_at < now() - lease
+  for no key update skip locked
+)
+update worker w set stopped_at = now(), presumed_dead = true
+from dead where w.worker_id = dead.worker_id
+returning w.worker_id`);
+
+/*
+ * Claims that nobody owns: open, and their worker is gone. Also those of workers that were buried earlier: a rescuer
+ * may itself have died in the middle.
+ */
+const ORPHANS = prepare(`
+select c.campaign_id, c.claim_id, c.worker_id
+from worker w join claim c on c.worker_id = w.worker_id
+where w.stopped_at is not null and c.closed_at is null
+limit 1000`);
+
+/** On the row and among the failures; which worker it was stands in the row's claim. */
+const DIED = 'a worker died after handing over, or just before; the reply of the relay was not seen';
+
+/*
+ * Takes one claim apart. The claim row is closed first, in the same statement: its lock decides between two rescuers,
+ * and from then on the former owner's marks are refused.
+ *
+ * Rows beyond the handed-over mark are certainly unsent and go back. Rows up to the mark without a result are ambiguous:
+ * they alone are subject to the campaign's policy, and each is named by maybe_sent. Three times ambiguous in a row
+ * smells of a mail that kills its worker, so max_attempts bounds that as well.
+ * The rows are found by the claim's id range, or by its list of ids, and never by scanning the campaign.
+ */
+const RESCUE = prepare(`
+with closed as (
+  update claim set closed_at = now(), rescued = true
+  where campaign_id = $1 and claim_id = $2 and closed_at is null
+  returning worker_id, first_id, last_id, recipient_ids, handed_through
+), fate as (
+  select r.recipient_id, r.recipient_id <= c.handed_through as ambiguous,
+    case
+      when r.recipient_id > c.handed_through then case when m.status = 'cancelled' then 'cancelled'::outcome end
+      when m.on_unconfirmed = 'hold' or m.status = 'cancelled' or r.maybe_sent + 1 >= m.max_attempts then 'unconfirmed'::outcome
+    end as outcome
+  from closed c
+  join campaign m on m.campaign_id = $1
+  join recipient r on r.campaign_id = $1 and r.claim_id = $2 and r.send_state = 1
+   and (c.recipient_ids is null and r.recipient_id between c.first_id and c.last_id or r.recipient_id = any (c.recipient_ids))
+), taken as (
+  update recipient r set
+    send_state = case when f.outcome is null then 0 else 2 end,
+    outcome = f.outcome,
+    done_at = case when f.outcome is not null then now() end,
+    retry_at = case when f.outcome is null then now() end,
+    maybe_sent = r.maybe_sent + f.ambiguous::int,
+    reply = case when f.ambiguous
+      then '${DIED}'
+      else r.reply end
+  from fate f
+  where r.campaign_id = $1 and r.recipient_id = f.recipient_id and r.claim_id = $2 and r.send_state = 1
+  returning r.recipient_id, r.outcome, f.ambiguous
+), tally as (
+  select count(*) as n, count(*) filter (where outcome is null) as retrying,
+    count(*) filter (where outcome = 'unconfirmed') as unconfirmed, count(*) filter (where outcome = 'cancelled') as cancelled,
+    count(*) filter (where ambiguous) as ambiguous, min(recipient_id) filter (where outcome = 'unconfirmed') as example
+  from taken
+), counted as (
+  insert into counter as c (campaign_id, worker_id, lane, claimed, retrying, unconfirmed, cancelled)
+  select $1, 0, 0, -n, retrying, unconfirmed, cancelled from tally where n > 0
+  on conflict (campaign_id, worker_id, lane) do update set claimed = c.claimed + excluded.claimed,
+    retrying = c.retrying + excluded.retrying, unconfirmed = c.unconfirmed + excluded.unconfirmed, cancelled = c.cancelled + excluded.cancelled
+), failed as (
+  insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id)
+  select $1, 'unconfirmed', '${DIED}', 0, unconfirmed, example from tally where unconfirmed > 0
+  on conflict (campaign_id, outcome, reason, worker_id) do update set recipients = f.recipients + excluded.recipients, last_at = excluded.last_at
+)
+select n, ambiguous from tally`);
+
+export interface Rescue {
+  /** Workers found dead in this round. */
+  readonly workers: number;
+  /** Recipients taken from claims that nobody owned. */
+  readonly recipients: number;
+  /** Of those, the ambiguous ones: inside a handed-over mark, without a result. */
+  readonly ambiguous: number;
+}
+
+/**
+ * Declares workers dead whose heartbeat is older than their lease, and puts back what they held.
+ * Any worker may call it at any time; several at once share the work. It touches only claims without an owner.
+ */
+export async function rescue(db: Database): Promise<Rescue> {
+  const dead = await BURY<[number]>(db, []);
+  let recipients = 0;
+  let ambiguous = 0;
+  const folds = new Map<string, [campaignId: number, workerId: number]>();
+  for (;;) {
+    const orphans = await ORPHANS<[campaignId: number, claimId: number, workerId: number]>(db, []);
+    for (const [campaignId, claimId, workerId] of orphans) {
+      const [row] = await RESCUE<[n: number, ambiguous: number]>(db, [campaignId, claimId]);
+      recipients += row?.[0] ?? 0;
+      ambiguous += row?.[1] ?? 0;
+      folds.set(`${campaignId}/${workerId}`, [campaignId, workerId]);
+    }
+    if (orphans.length === 0) break;
+  }
+  for (const [campaignId, workerId] of folds.values()) await foldCounters(db, campaignId, workerId);
+  return { workers: dead.length, recipients, ambiguous };
+}
+
+/*
+ * Adds what is left of a worker's own rows to worker 0, so that ten years of cron leave a handful of rows to sum, not a
+ * million. Deleting and adding is one statement: the sum never moves. Should the worker not be dead after all, its next
+ * statement makes new rows, and the sum is still right.
+ */
+const COUNTED = [
+  'waiting',
+  'retrying',
+  'claimed',
+  'sent',
+  'rejected',
+  'expired',
+  'invalid',
+  'unconfirmed',
+  'suppressed',
+  'cancelled',
+];
+const FOLD_COUNTERS = prepare(`
+with gone as (
+  delete from counter where campaign_id = $1 and worker_id = $2 and worker_id <> 0 returning *
+)
+insert into counter as c (campaign_id, worker_id, lane, ${COUNTED.join(', ')})
+select campaign_id, 0, 0, ${COUNTED.map((name) => `sum(${name})`).join(', ')} from gone group by campaign_id
+on conflict (campaign_id, worker_id, lane) do update set ${COUNTED.map((name) => `${name} = c.${name} + excluded.${name}`).join(', ')}`);
+
+const FOLD_FAILURES = prepare(`
+with gone as (
+  delete from failure where campaign_id = $1 and worker_id = $2 and worker_id <> 0 returning *
+)
+insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id, last_at)
+select campaign_id, outcome, reason, 0, sum(recipients), min(example_id), max(last_at) from gone group by campaign_id, outcome, reason order by outcome, reason
+on conflict (campaign_id, outcome, reason, worker_id) do update set recipients = f.recipients + excluded.recipients, last_at = excluded.last_at`);
+
+/** Folds the counters and failures of a worker that is gone into those of worker 0. The sums stay as they are. */
+export async function foldCounters(db: Database, campaignId: number, workerId: number): Promise<void> {
+  await FOLD_COUNTERS(db, [campaignId, workerId]);
+  await FOLD_FAILURES(db, [campaignId, workerId]);
+}

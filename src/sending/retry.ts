@@ -1,0 +1,137 @@
+import type { Verdict } from '../smtp/classify.ts';
+import type { Delivery } from '../smtp/deliverer.ts';
+import type { ClaimedRecipient, Result } from './states.ts';
+
+/** First wait after a temporary failure, seconds. Five minutes is what greylisting servers ask for at least. */
+export const FIRST_RETRY_SECONDS = 300;
+/** The wait doubles up to this, seconds. Four hours: RFC 5321 §4.5.4.1 wants a queue that still tries after days. */
+export const LONGEST_RETRY_SECONDS = 4 * 3600;
+/** Waits differ by up to this share, so that 10,000 people who were deferred together do not come back together. */
+export const RETRY_JITTER = 0.2;
+
+export interface RetryPolicy {
+  /** Temporary failures about one recipient before it is expired. */
+  readonly maxAttempts: number;
+  /** When temporary failures turn into `expired`, milliseconds since the epoch. */
+  readonly expiresAt: number;
+  readonly onUnconfirmed: 'resend' | 'hold';
+}
+
+/**
+ * Seconds until the next attempt: 5, 10, 20, 40 minutes … capped at 4 hours, plus jitter.
+ *
+ * @param attempts attempts charged so far, this one included (1…)
+ * @param random in [0, 1)
+ */
+export function retryDelay(attempts: number, minimumSeconds: number, random: number): number {
+  const doubled = Math.min(FIRST_RETRY_SECONDS * 2 ** Math.min(attempts - 1, 30), LONGEST_RETRY_SECONDS);
+  return Math.round(Math.max(doubled, minimumSeconds) * (1 + RETRY_JITTER * random));
+}
+
+/** What the relay said, as the row keeps it: enhanced code and words; the basic code has a column of its own. */
+function wordsOf(delivery: Delivery): { code: number | null; words: string } {
+  if (delivery.kind !== 'replied') return { code: null, words: delivery.why };
+  const { code, enhanced, text } = delivery.reply;
+  return { code, words: enhanced === null || text.startsWith(enhanced) ? text : `${enhanced} ${text}` };
+}
+
+/**
+ * The reply without what differs from mail to mail, so that failures group: addresses, queue ids, long numbers, URLs.
+ * At most 200 characters.
+ */
+export function reasonOf(code: number | null, words: string): string {
+  const general = words
+    .slice(0, 500)
+    .replace(/<[^<>]{0,320}>/g, '<…>')
+    .replace(/[^\s<>"'(),;:]{1,64}@[^\s<>"'(),;:]{1,255}/g, '…')
+    .replace(/\bhttps?:\/\/\S+/g, '…')
+    .replace(/\b(?=[A-Za-z0-9-]*\d)[A-Za-z0-9-]{8,}\b/g, '…')
+    .replace(/\s+/g, ' ')
+    .trim();
+  return `${code === null ? '' : `${code} `}${general}`.slice(0, 200);
+}
+
+/**
+ * Decides what becomes of a recipient after an attempt. Pure: the same arguments always give the same result.
+ *
+ * @param now milliseconds since the epoch, for the campaign's age
+ * @param random in [0, 1), for the jitter
+ */
+export function decide(
+  claimId: number,
+  recipient: ClaimedRecipient,
+  delivery: Delivery,
+  verdict: Verdict,
+  policy: RetryPolicy,
+  now: number,
+  random: number,
+): Result {
+  const { code, words } = wordsOf(delivery);
+  const base = {
+    recipientId: recipient.recipientId,
+    claimId,
+    replyCode: code,
+    reply: words,
+    retrySeconds: 0,
+    maybeSent: 0,
+    reason: null,
+  } as const;
+  const failed = (outcome: 'rejected' | 'expired' | 'invalid' | 'unconfirmed', charged: 0 | 1): Result => ({
+    ...base,
+    outcome,
+    charged,
+    reason: reasonOf(code, words),
+  });
+  switch (verdict.kind) {
+    case 'sent':
+      return { ...base, outcome: 'sent', charged: 1 };
+    case 'rejected':
+      return failed('rejected', 1);
+    case 'invalid':
+      return { ...failed('invalid', 0), reply: verdict.why, reason: reasonOf(null, verdict.why) };
+    case 'retry': {
+      const attempts = recipient.attempts + 1;
+      if (attempts >= policy.maxAttempts || now >= policy.expiresAt) return failed('expired', 1);
+      return {
+        ...base,
+        outcome: null,
+        charged: 1,
+        retrySeconds: retryDelay(attempts, verdict.minDelaySeconds, random),
+      };
+    }
+    case 'unconfirmed':
+      // Bounded like any other failure: a mail that breaks the connection each time must not be sent for ever.
+      if (policy.onUnconfirmed === 'hold' || recipient.maybeSent + 1 >= policy.maxAttempts) {
+        return { ...failed('unconfirmed', 0), maybeSent: 1 };
+      }
+      return { ...base, outcome: null, charged: 0, maybeSent: 1 };
+    default:
+      // backoff, misconfigured, fallback: the relay's trouble. The row comes back as it was.
+      return { ...base, outcome: null, charged: 0 };
+  }
+}
+
+/** A row that was claimed and never handed over goes back as it was, or is cancelled with its campaign. */
+export function released(claimId: number, recipientId: number, cancelled: boolean): Result {
+  return {
+    recipientId,
+    claimId,
+    outcome: cancelled ? 'cancelled' : null,
+    replyCode: null,
+    reply: null,
+    retrySeconds: 0,
+    charged: 0,
+    maybeSent: 0,
+    reason: null,
+  };
+}
+
+/** A row that cannot be addressed or rendered: it never reaches the relay, and says why. */
+export function invalid(claimId: number, recipientId: number, why: string): Result {
+  return {
+    ...released(claimId, recipientId, false),
+    outcome: 'invalid',
+    reply: why.slice(0, 500),
+    reason: reasonOf(null, why),
+  };
+}

@@ -1,0 +1,306 @@
+import type { Database } from '../database/connect.ts';
+import { isTransient } from '../database/prepare.ts';
+import { messageOf } from '../errors.ts';
+import type { ComposedMessage } from '../message/compose.ts';
+import { classify } from '../smtp/classify.ts';
+import type { Delivery } from '../smtp/deliverer.ts';
+import { claimDue, claimFresh } from './claim.ts';
+import type { Gate } from './gate.ts';
+import { Holding, type Next } from './holding.ts';
+import { drawTokens, paceWaitMs, returnTokens } from './pace.ts';
+import { Recorder } from './recorder.ts';
+import { decide, invalid, type RetryPolicy, reasonOf, released } from './retry.ts';
+import type { Claim, ClaimedRecipient, Result } from './states.ts';
+
+/** What the worker needs of a composer: one message, or why there can be none. */
+export interface Composer {
+  compose(recipient: ClaimedRecipient): ComposedMessage | { readonly kind: 'invalid'; readonly why: string };
+}
+
+/** What the worker needs to know of a campaign. */
+export interface WorkerCampaign extends RetryPolicy {
+  readonly campaignId: number;
+  readonly name: string;
+  /** Mails per second over all workers, or null. */
+  readonly rate: number | null;
+}
+
+export interface WorkerOptions {
+  /** Recipients in a claim. Default 500: the claim's round trip and commit cost 1/500 of a millisecond a mail. */
+  readonly batch: number;
+  /** Recipients that may be in doubt after a crash. Default 4 × the relay's capacity, at least 100. */
+  readonly window: number;
+  /** Whether mails may be handed over: the worker's lease. */
+  readonly leaseValid: () => boolean;
+}
+
+export interface WorkerEvents {
+  /** A result is decided (not yet durable): for progress bars. */
+  result(result: Result): void;
+  /** The database does not answer; results are kept. / It is back. */
+  databaseLost(error: unknown): void;
+  databaseBack(): void;
+  /** Claims that others took because this worker was presumed dead. */
+  claimsLost(claimIds: readonly number[]): void;
+  /** So many refusals for policy or content in a row that going on would only hurt the sender's name. */
+  refused(reason: string): void;
+}
+
+/** Refusals in a row, for policy or content, that pause the campaign. Fifty: no list has so many bad rows side by side. */
+export const REFUSALS_IN_A_ROW = 50;
+/** How often rows that came back are looked for while fresh ones are plenty, milliseconds. */
+const LOOK_FOR_DUE_EVERY_MS = 1_000;
+/** How often what changes by the passing of time alone is looked at (lease, breaker), milliseconds. */
+const TICK_MS = 100;
+/** Recipients in a claim while a relay is being probed: one is sent, the rest would only be released again. */
+const PROBE_BATCH = 2;
+/** Wait after a claim that the database refused, milliseconds. */
+const CLAIM_RETRY_MS = 500;
+
+export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 'relay';
+
+/**
+ * One campaign in one process: claim, compose, deliver, record, until nothing is due.
+ *
+ * Claims are made one ahead, so that connections never wait for the database. Mails are handed over from callbacks, not
+ * promises: at 20,000 a second each promise would cost more than its mail's share of the database.
+ */
+export class Worker {
+  readonly #db: Database;
+  readonly #workerId: number;
+  readonly #campaign: WorkerCampaign;
+  readonly #composer: Composer;
+  readonly #gate: Gate;
+  readonly #options: WorkerOptions;
+  readonly #events: WorkerEvents;
+  readonly #holding: Holding;
+  readonly #recorder: Recorder;
+  #cursor = 0;
+  #lookForDueAt = 0;
+  #inFlight = 0;
+  #refusals = 0;
+  #stopReason: StopReason | null = null;
+  #broken: unknown = null;
+  #pumping = false;
+  #waiting: { condition: () => boolean; resolve: () => void } | null = null;
+
+  constructor(
+    db: Database,
+    workerId: number,
+    campaign: WorkerCampaign,
+    composer: Composer,
+    gate: Gate,
+    options: WorkerOptions,
+    events: WorkerEvents,
+  ) {
+    this.#db = db;
+    this.#workerId = workerId;
+    this.#campaign = campaign;
+    this.#composer = composer;
+    this.#gate = gate;
+    this.#options = options;
+    this.#events = events;
+    this.#holding = new Holding(options.window);
+    this.#recorder = new Recorder(db, campaign.campaignId, workerId, this.#holding, {
+      recorded: () => this.#pump(),
+      lostClaims: (ids) => events.claimsLost(ids),
+      troubled: (error) => events.databaseLost(error),
+      recovered: () => events.databaseBack(),
+      broken: (error) => this.#break(error),
+    });
+  }
+
+  /**
+   * Works until nothing is due, or until `stop`. Returns why it ended (null: nothing more is due now); by then
+   * everything that was in flight is answered and recorded, and what was not handed over is back in the table.
+   *
+   * @throws the database's error when a statement can never work (a bug, a missing permission)
+   */
+  async run(): Promise<StopReason | null> {
+    this.#gate.join();
+    const ticks = setInterval(() => this.#tick(), TICK_MS);
+    try {
+      while (this.#stopReason === null) {
+        if (!(await this.#roomForAClaim())) continue;
+        const claimed = await this.#claim();
+        if (claimed === 'nothing' && this.#stopReason === null) {
+          await this.#until(() => this.#stopReason !== null || (this.#holding.empty && this.#inFlight === 0));
+          if (this.#stopReason === null) break;
+        }
+      }
+      this.#release();
+      await this.#until(() => this.#broken !== null || (this.#holding.empty && this.#inFlight === 0));
+      if (this.#broken !== null) throw this.#broken;
+      return this.#stopReason;
+    } finally {
+      clearInterval(ticks);
+      this.#gate.leave();
+    }
+  }
+
+  /** No more claims; what is in flight is finished, the rest goes back. The first reason given stays. */
+  stop(reason: StopReason): void {
+    this.#stopReason ??= reason;
+    if (reason === 'presumed-dead') this.#holding.forgetAll();
+    else this.#release();
+    this.#signal();
+  }
+
+  /** Gives up waiting for the database too. What is in flight stays claimed and is rescued by others. */
+  abort(): void {
+    this.#recorder.abort();
+    this.#holding.forgetAll();
+    this.#stopReason ??= 'stopped';
+    this.#signal();
+  }
+
+  /** Room for one more claim ahead of what is being sent; false when something else changed and the loop must look. */
+  async #roomForAClaim(): Promise<boolean> {
+    const enough = Math.max(this.#options.batch / 2, 1);
+    await this.#until(
+      () => this.#stopReason !== null || (this.#holding.unhanded < enough && !this.#recorder.troubled),
+    );
+    if (this.#stopReason !== null) return false;
+    return true;
+  }
+
+  /** One claim, or the news that there is nothing to claim now. */
+  async #claim(): Promise<'claimed' | 'nothing' | 'later'> {
+    try {
+      const limit = await this.#grant();
+      if (limit === 0) {
+        await this.#pause(paceWaitMs(this.#campaign.rate ?? 1));
+        return 'later';
+      }
+      const claim = await this.#findClaim(limit);
+      if (this.#campaign.rate !== null) {
+        await returnTokens(this.#db, this.#campaign.campaignId, limit - (claim?.recipients.length ?? 0));
+      }
+      if (claim === null) return 'nothing';
+      this.#holding.add(claim);
+      if (this.#stopReason !== null) this.#release();
+      this.#pump();
+      return 'claimed';
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      this.#events.databaseLost(error);
+      await this.#pause(CLAIM_RETRY_MS);
+      return 'later';
+    }
+  }
+
+  async #grant(): Promise<number> {
+    const { rate, campaignId } = this.#campaign;
+    const wanted = this.#gate.breaker.state === 'closed' ? this.#options.batch : PROBE_BATCH;
+    return rate === null ? wanted : await drawTokens(this.#db, campaignId, wanted);
+  }
+
+  async #findClaim(limit: number): Promise<Claim | null> {
+    const request = { campaignId: this.#campaign.campaignId, workerId: this.#workerId, limit };
+    if (performance.now() >= this.#lookForDueAt) {
+      const due = await claimDue(this.#db, request);
+      if (due !== null) return due;
+      this.#lookForDueAt = performance.now() + LOOK_FOR_DUE_EVERY_MS;
+    }
+    const fresh = await claimFresh(this.#db, { ...request, after: this.#cursor });
+    if (fresh !== null) {
+      this.#cursor = fresh.recipients.at(-1)?.recipientId ?? this.#cursor;
+      return fresh;
+    }
+    if (this.#cursor === 0) return null;
+    // The cursor is a hint: an import that committed late, or a claim that rolled back, left rows behind it.
+    this.#cursor = 0;
+    return await claimFresh(this.#db, { ...request, after: 0 });
+  }
+
+  /** Hands over what may be handed over: within the durable mark, within the lease, within the relay's capacity. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.#options.leaseValid() && this.#gate.mayHandOver(this.#inFlight)) {
+      const next = this.#holding.takeNext();
+      if (next === null) break;
+      const message = this.#compose(next.recipient);
+      if ('kind' in message) this.#finish(invalid(next.claimId, next.recipient.recipientId, message.why));
+      else this.#handOver(next, message);
+    }
+    this.#pumping = false;
+    this.#recorder.nudge();
+    this.#signal();
+  }
+
+  /** A template that throws costs one recipient, not the process: a crash would be repeated by whoever rescues it. */
+  #compose(recipient: ClaimedRecipient): ReturnType<Composer['compose']> {
+    try {
+      return this.#composer.compose(recipient);
+    } catch (error) {
+      return { kind: 'invalid', why: `the message could not be made: ${messageOf(error)}` };
+    }
+  }
+
+  #handOver(next: Next, message: ComposedMessage): void {
+    this.#inFlight++;
+    this.#gate.handedOver();
+    this.#gate.relay.deliver(message, (delivery) => this.#answered(next, delivery));
+  }
+
+  #answered(next: Next, delivery: Delivery): void {
+    this.#inFlight--;
+    const verdict = classify(delivery);
+    const words =
+      delivery.kind === 'replied' ? `${delivery.reply.code} ${delivery.reply.text}` : delivery.why;
+    this.#gate.cameBack(verdict, words);
+    this.#finish(
+      decide(next.claimId, next.recipient, delivery, verdict, this.#campaign, Date.now(), Math.random()),
+    );
+    if (verdict.kind === 'sent') this.#refusals = 0;
+    else if (verdict.kind === 'rejected' && verdict.policy && ++this.#refusals === REFUSALS_IN_A_ROW) {
+      this.#events.refused(reasonOf(null, words));
+    }
+    this.#pump();
+  }
+
+  #finish(result: Result): void {
+    if (this.#holding.addResult(result)) this.#events.result(result);
+  }
+
+  /** Puts back what was claimed and not handed over. */
+  #release(): void {
+    for (const { claimId, recipient } of this.#holding.takeUnhanded()) {
+      this.#holding.addResult(released(claimId, recipient.recipientId, this.#stopReason === 'cancelled'));
+    }
+    this.#recorder.nudge();
+  }
+
+  #break(error: unknown): void {
+    this.#broken = error;
+    this.stop('stopped');
+  }
+
+  /** While the relay is left alone nothing stays claimed: it goes back, for relays that others can reach. */
+  #tick(): void {
+    if (this.#gate.waitMs > 0) this.stop('relay');
+    this.#pump();
+  }
+
+  /** Waits until `condition`; it is looked at whenever something happened. */
+  async #until(condition: () => boolean): Promise<void> {
+    if (condition()) return;
+    await new Promise<void>((resolve) => {
+      this.#waiting = { condition, resolve };
+    });
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    await this.#until(() => this.#stopReason !== null || performance.now() >= end);
+  }
+
+  #signal(): void {
+    const waiting = this.#waiting;
+    if (waiting?.condition()) {
+      this.#waiting = null;
+      waiting.resolve();
+    }
+  }
+}

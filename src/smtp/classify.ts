@@ -1,0 +1,116 @@
+import { DELIVERY_CODES, type Delivery, type Reply, type Stage } from './deliverer.ts';
+
+/** What follows from a delivery, for the recipient and for the relay. */
+export type Verdict =
+  /** The relay took the mail. */
+  | { readonly kind: 'sent' }
+  /** Permanently refused. `policy`: for its content or by policy; many of those in a row should pause the campaign. */
+  | { readonly kind: 'rejected'; readonly policy: boolean }
+  /** Temporarily refused because of this recipient or message: charged as an attempt, again after at least this long. */
+  | { readonly kind: 'retry'; readonly minDelaySeconds: number }
+  /** The relay or the connection is in trouble: nothing is charged, the relay is left alone for a while. */
+  | { readonly kind: 'backoff' }
+  /** The relay refuses us, not the recipient: it pauses until somebody changes the configuration. */
+  | { readonly kind: 'misconfigured' }
+  /** The relay did not understand: try once more in serial mode, then pause. */
+  | { readonly kind: 'fallback' }
+  /** Handed over, the reply never seen: the campaign decides between sending again and holding. */
+  | { readonly kind: 'unconfirmed' }
+  /** It can never be handed to this relay as it is. */
+  | { readonly kind: 'invalid'; readonly why: string };
+
+/** Greylisting servers refuse for 5 minutes by default (postgrey, RFC 6647 section 5). */
+export const GREYLIST_SECONDS = 300;
+
+const SENT: Verdict = { kind: 'sent' };
+const BACKOFF: Verdict = { kind: 'backoff' };
+const MISCONFIGURED: Verdict = { kind: 'misconfigured' };
+const FALLBACK: Verdict = { kind: 'fallback' };
+const UNCONFIRMED: Verdict = { kind: 'unconfirmed' };
+const REJECTED: Verdict = { kind: 'rejected', policy: false };
+const REFUSED: Verdict = { kind: 'rejected', policy: true };
+const GREYLISTED: Verdict = { kind: 'retry', minDelaySeconds: GREYLIST_SECONDS };
+const LATER: Verdict = { kind: 'retry', minDelaySeconds: 0 };
+
+const GREYLIST_WORDS = /gr[ea]y.?list|postgrey/i;
+const RATE_WORDS = /\brates?\b|thrott|too (?:many|fast|much)|slow down|exceeded|limit/i;
+
+/**
+ * What follows from a delivery. Pure. The enhanced status code (RFC 3463) decides where there is one, then the basic
+ * code (RFC 5321 section 4.2), then the stage: what is refused before a recipient was named is never a recipient's fault.
+ */
+export function classify(delivery: Delivery): Verdict {
+  if (delivery.kind === 'ambiguous') return UNCONFIRMED;
+  if (delivery.kind === 'not-sent') return classifyNotSent(delivery);
+  const { stage, reply } = delivery;
+  if (reply.code === 421) return BACKOFF;
+  if (reply.code < 400) return classifyAccepted(stage, reply);
+  if (stage === 'connect' || stage === 'auth') return reply.code < 500 ? BACKOFF : MISCONFIGURED;
+  return reply.code < 500 ? classifyTemporary(stage, reply) : classifyPermanent(stage, reply);
+}
+
+function classifyNotSent(delivery: { readonly why: string; readonly code: string }): Verdict {
+  switch (delivery.code) {
+    case DELIVERY_CODES.needsSmtputf8:
+    case DELIVERY_CODES.needs8bitmime:
+    case DELIVERY_CODES.tooBig:
+    case DELIVERY_CODES.badAddress:
+      return { kind: 'invalid', why: delivery.why };
+    case DELIVERY_CODES.auth:
+      return MISCONFIGURED;
+    case DELIVERY_CODES.protocol:
+      return FALLBACK;
+    default:
+      return BACKOFF;
+  }
+}
+
+/** Safety rule 2: only the 2xx to the end of data means sent. A 3xx there is no answer at all. */
+function classifyAccepted(stage: Stage, reply: Reply): Verdict {
+  if (stage !== 'final') return FALLBACK;
+  return reply.code < 300 ? SENT : UNCONFIRMED;
+}
+
+function classifyTemporary(stage: Stage, reply: Reply): Verdict {
+  const enhanced = reply.enhanced ?? '';
+  if (GREYLIST_WORDS.test(reply.text)) return stage === 'mail' ? BACKOFF : GREYLISTED;
+  if (enhanced === '4.3.2' || enhanced.startsWith('4.4.')) return BACKOFF;
+  if (enhanced.startsWith('4.7.') && RATE_WORDS.test(reply.text)) return BACKOFF;
+  // No recipient was named yet, so none may be charged: a full queue disk would expire the whole campaign.
+  if (stage === 'mail') return BACKOFF;
+  if (enhanced === '4.5.3' || enhanced === '4.3.1' || enhanced === '4.2.2') return LATER;
+  if (enhanced.startsWith('4.7.') || enhanced === '4.2.0') return GREYLISTED;
+  if (reply.code === 450 || reply.code === 451) return GREYLISTED;
+  // RFC 4954 section 6: authentication or TLS is temporarily not to be had.
+  if (reply.code === 454 || reply.code === 432) return BACKOFF;
+  return LATER;
+}
+
+function classifyPermanent(stage: Stage, reply: Reply): Verdict {
+  const enhanced = reply.enhanced ?? '';
+  const { code } = reply;
+  if (isAuthentication(code, enhanced)) return MISCONFIGURED;
+  // 5.1.7 and 5.1.8 are about the sender's address, whatever they answer.
+  if (enhanced === '5.1.7' || enhanced === '5.1.8') return MISCONFIGURED;
+  // MAIL says SIZE=, so a message that is too big may be refused there (RFC 1870 section 6.1).
+  if (enhanced === '5.3.4') return REFUSED;
+  if (stage === 'mail') return classifyRefusedSender(code, enhanced);
+  if (enhanced.startsWith('5.1.') || enhanced.startsWith('5.2.')) return REJECTED;
+  if (enhanced.startsWith('5.6.') || enhanced.startsWith('5.7.')) return REFUSED;
+  if (enhanced.startsWith('5.3.')) return REFUSED;
+  if (enhanced.startsWith('5.4.')) return REJECTED;
+  if ((code >= 500 && code <= 504) || code === 555) return FALLBACK;
+  if (code === 554) return REFUSED;
+  // The recipient was taken already: what is refused now is the message.
+  return stage === 'rcpt' ? REJECTED : REFUSED;
+}
+
+function isAuthentication(code: number, enhanced: string): boolean {
+  return [530, 534, 535, 538].includes(code) || ['5.7.8', '5.7.9', '5.7.11'].includes(enhanced);
+}
+
+function classifyRefusedSender(code: number, enhanced: string): Verdict {
+  if (code === 552 && enhanced === '') return REFUSED;
+  const odd = enhanced === '' || enhanced.startsWith('5.5.');
+  return odd && ((code >= 500 && code <= 504) || code === 555) ? FALLBACK : MISCONFIGURED;
+}

@@ -1,0 +1,58 @@
+import type { Capabilities } from './capabilities.ts';
+import { DELIVERY_CODES, type Delivery, type OutgoingMail } from './deliverer.ts';
+
+/** Longest address: 64 for the local part, 255 for the domain, and the @ (RFC 5321 section 4.5.3.1). */
+const MAX_ADDRESS = 320;
+/** From this size on MAIL declares it: an early refusal then saves more than the words cost. */
+const DECLARE_SIZE_BYTES = 65_536;
+
+const UNSAFE_ASCII = /[^!-;=?-~]/;
+// biome-ignore-start lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const UNSAFE_UTF8 = /[\0-\x20<>\x7f-\x9f\u2028\u2029\ud800-\udfff]/u;
+// biome-ignore-end lint/suspicious/noControlCharactersInRegex: the same
+
+/**
+ * Why a mail cannot be spoken to a relay that offers `offered`, or null (safety rule 8). Whoever composed the mail has
+ * checked the addresses too; here is where they become commands, so here they are checked again.
+ */
+export function refuse(mail: OutgoingMail, offered: Capabilities): Delivery | null {
+  const unsafe = mail.smtputf8 ? UNSAFE_UTF8 : UNSAFE_ASCII;
+  if (mail.to === '' || tooLong(mail) || unsafe.test(mail.to) || unsafe.test(mail.from)) {
+    return local('the address is empty, too long, or holds characters that could end a command', DELIVERY_CODES.badAddress);
+  }
+  if (mail.smtputf8 && !offered.smtputf8) {
+    return local('the address is not ASCII and the relay does not offer SMTPUTF8', DELIVERY_CODES.needsSmtputf8);
+  }
+  if (mail.eightBit && !offered.eightBitMime) {
+    return local('the message is not 7-bit and the relay does not offer 8BITMIME', DELIVERY_CODES.needs8bitmime);
+  }
+  if (mail.raw.length > offered.maxBytes) {
+    return local(
+      `the message has ${mail.raw.length} bytes and the relay takes at most ${offered.maxBytes}`,
+      DELIVERY_CODES.tooBig,
+    );
+  }
+  return null;
+}
+
+function tooLong(mail: OutgoingMail): boolean {
+  return mail.to.length > MAX_ADDRESS || mail.from.length > MAX_ADDRESS;
+}
+
+function local(why: string, code: string): Delivery {
+  return { kind: 'not-sent', why, code };
+}
+
+/** The MAIL command without CRLF, for a mail that refuse() let pass. */
+export function mailCommand(mail: OutgoingMail, offered: Capabilities): string {
+  let command = `MAIL FROM:<${mail.from}>`;
+  if (offered.size && mail.raw.length >= DECLARE_SIZE_BYTES) command += ` SIZE=${mail.raw.length}`;
+  if (mail.eightBit || (mail.smtputf8 && offered.eightBitMime)) command += ' BODY=8BITMIME';
+  if (mail.smtputf8) command += ' SMTPUTF8';
+  return command;
+}
+
+/** The RCPT command without CRLF. */
+export function rcptCommand(mail: OutgoingMail): string {
+  return `RCPT TO:<${mail.to}>`;
+}

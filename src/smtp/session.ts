@@ -1,0 +1,313 @@
+import type { Capabilities, Mode } from './capabilities.ts';
+import { DELIVERY_CODES, type Delivery, type OutgoingMail, type Stage } from './deliverer.ts';
+import { refuse } from './envelope.ts';
+import { createDialogue, type Dialogue } from './dialogue.ts';
+import { cleanText, ReplyError } from './reply.ts';
+import type { Wire, WireUser } from './wire.ts';
+
+/** A mail on its way, from deliver() to its delivery. */
+export interface OpenMail {
+  readonly mail: OutgoingMail;
+  readonly done: (result: Delivery) => void;
+  /** Its delivery is known; replies that still come for it are consumed and ignored (safety rule 3). */
+  settled: boolean;
+  /** It was taken back once from a connection that ended before the mail was sent, so it will not be a second time. */
+  moved: boolean;
+}
+
+/** What a reply answers. */
+export type Asked = 'rset' | 'mail' | 'rcpt' | 'data' | 'final' | 'dot' | 'quit';
+
+/** Whoever owns sessions: gives them mails and hears how it went. */
+export interface SessionOwner {
+  /** The next mail to send, or null. */
+  take(): OpenMail | null;
+  /** Gives a mail back that this session cannot take any more. */
+  putBack(open: OpenMail): void;
+  /** A mail's delivery is known. Called once a mail. */
+  settle(session: Session, open: OpenMail, delivery: Delivery): void;
+  /** The session takes no more mails; `ended` follows when its connection is gone. */
+  ended(session: Session): void;
+}
+
+/** Bounds of a session. */
+export interface SessionLimits {
+  /** Mails on this connection. */
+  readonly maxMails: number;
+  readonly commandTimeoutMs: number;
+  readonly finalTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** How long a goodbye may take: QUIT, or reading on after a 421. */
+  readonly closeTimeoutMs: number;
+  /** Most mails in flight, in chunked mode. */
+  readonly depth: number;
+  /** Most bytes in flight, in chunked mode. One mail may always be. */
+  readonly windowBytes: number;
+}
+
+/**
+ * One connection that speaks mails, after greeting, TLS and authentication. It counts what it asked and matches
+ * replies to it in order (safety rule 1); how mails become commands is the dialogue's business.
+ */
+export class Session implements WireUser {
+  readonly capabilities: Capabilities;
+  readonly mode: Mode;
+  readonly limits: SessionLimits;
+  readonly wire: Wire;
+  /** Mails begun on this connection. */
+  begun = 0;
+  /** Mails that the relay took on this connection. */
+  sent = 0;
+  readonly #owner: SessionOwner;
+  readonly #dialogue: Dialogue;
+  #state: 'open' | 'draining' | 'quitting' | 'closing' | 'ended' = 'open';
+  /** What was asked and not answered: a queue in two arrays that begins at #head. */
+  #asked: Asked[] = [];
+  #mails: (OpenMail | null)[] = [];
+  #head = 0;
+  /** Replies matched so far: the absolute number of the reply that is due at #head. */
+  #answered: number;
+  /** What the reply at hand answers; it stands in the queue no more. */
+  #nowAsked: Asked = 'quit';
+  #nowMail: OpenMail | null = null;
+  /** Why the connection is ending, when the relay has said so before it did. */
+  #farewell: string | null = null;
+  readonly #domains = new Set<string>();
+
+  constructor(wire: Wire, capabilities: Capabilities, mode: Mode, limits: SessionLimits, owner: SessionOwner) {
+    this.wire = wire;
+    this.capabilities = capabilities;
+    this.mode = mode;
+    this.limits = limits;
+    this.#owner = owner;
+    this.#answered = wire.left;
+    this.#dialogue = createDialogue(this);
+  }
+
+  /** Takes the wire over from the handshake and the first mails from the owner. */
+  begin(): void {
+    this.wire.use(this);
+    this.#await();
+    // What came along with the last reply of the handshake answers nothing.
+    this.onReplies();
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  /** Nothing asked is unanswered. */
+  get isIdle(): boolean {
+    return this.#head === this.#asked.length;
+  }
+
+  /** Takes as many mails from the owner as there is room for. */
+  poke(): void {
+    if (this.#state !== 'open') return;
+    const wasIdle = this.isIdle;
+    this.#fill();
+    this.wire.flush();
+    if (wasIdle && !this.isIdle) this.#await();
+  }
+
+  /** Finishes what was begun, then says goodbye. */
+  drain(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'draining';
+    if (this.isIdle) this.#quit();
+  }
+
+  onReplies(): void {
+    const { parser } = this.wire;
+    try {
+      while (this.#state !== 'ended' && parser.next()) this.#reply(parser.code);
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error;
+      this.broken(error.message);
+    }
+    if (this.#state === 'open') this.#fill();
+    if (this.#state === 'draining' && this.isIdle) this.#quit();
+    if (this.#state === 'ended' || this.#state === 'closing') return;
+    this.wire.flush();
+    this.#await();
+  }
+
+  onTimeout(): void {
+    if (this.isIdle && this.#state === 'open') {
+      this.#state = 'draining';
+      this.#quit();
+      return;
+    }
+    const asked = this.#asked[this.#head];
+    this.wire.end(`no reply to ${asked ?? 'the connection'} in time`, DELIVERY_CODES.timeout);
+  }
+
+  onEnd(why: string, code: string): void {
+    this.#state = 'ended';
+    this.#settleRest(this.#farewell ?? why, code);
+    this.#owner.ended(this);
+  }
+
+  /** Destroys the connection now. */
+  abort(why: string, code: string): void {
+    this.wire.end(why, code);
+  }
+
+  // What the dialogue calls.
+
+  /** Puts a command, CRLF included, and notes that the next reply due answers it. */
+  ask(asked: Asked, open: OpenMail | null, command: string): void {
+    this.#asked.push(asked);
+    this.#mails.push(open);
+    this.wire.put(command, 1, open?.mail.smtputf8 === true ? 'utf8' : 'latin1');
+  }
+
+  /** Puts bytes of a message; a reply answers the last of them when `open` is given. */
+  say(bytes: Buffer, open: OpenMail | null): void {
+    if (open !== null) {
+      this.#asked.push('final');
+      this.#mails.push(open);
+    }
+    this.wire.putBytes(bytes, open === null ? 0 : 1);
+  }
+
+  /** The relay refused: the first refusal of a mail is its delivery (safety rule 3). */
+  refused(open: OpenMail, stage: Stage): void {
+    if (!open.settled) this.#settle(open, { kind: 'replied', stage, reply: this.wire.parser.reply() });
+  }
+
+  /** The relay took the mail (safety rule 2). */
+  accepted(open: OpenMail): void {
+    if (open.settled) return;
+    this.sent++;
+    this.#settle(open, { kind: 'replied', stage: 'final', reply: this.wire.parser.reply() });
+  }
+
+  /** The relay said something that cannot be: nothing after it can be trusted (safety rule 1). */
+  broken(why: string): void {
+    this.wire.end(why, DELIVERY_CODES.protocol);
+  }
+
+  /** The connection is of no more use, though the relay did nothing wrong that a mail could be blamed for. */
+  hangUp(why: string): void {
+    this.wire.end(why, DELIVERY_CODES.connection);
+  }
+
+  #fill(): void {
+    while (this.#state === 'open' && this.#dialogue.hasRoom()) {
+      if (this.begun >= this.limits.maxMails) {
+        this.drain();
+        return;
+      }
+      const open = this.#owner.take();
+      if (open === null) return;
+      const refusal = refuse(open.mail, this.capabilities);
+      if (refusal !== null) this.#settle(open, refusal);
+      else if (!this.#dialogue.fits(open.mail)) {
+        this.#owner.putBack(open);
+        return;
+      } else if (!this.#mayGoTo(open.mail.to)) {
+        this.#owner.putBack(open);
+        this.drain();
+      } else {
+        this.begun++;
+        this.#dialogue.start(open);
+      }
+    }
+  }
+
+  /** LIMITS RCPTDOMAINMAX (RFC 9422 section 4.3): how many domains one connection may name. */
+  #mayGoTo(address: string): boolean {
+    const { rcptDomainMax } = this.capabilities.limits;
+    if (rcptDomainMax === Number.POSITIVE_INFINITY) return true;
+    const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase();
+    if (!this.#domains.has(domain) && this.#domains.size >= rcptDomainMax) return false;
+    this.#domains.add(domain);
+    return true;
+  }
+
+  #reply(code: number): void {
+    if (code === 421) {
+      this.#serviceClosing();
+      return;
+    }
+    // Safety rule 1: nothing was asked, or what was asked has not even left.
+    if (this.isIdle || this.#answered >= this.wire.left) {
+      this.broken(`a reply that answers nothing: ${code}`);
+      return;
+    }
+    this.#next();
+    if (this.#nowAsked === 'quit') this.hangUp('goodbye');
+    else this.#dialogue.answered(this.#nowAsked, this.#nowMail, code);
+    this.#nowMail = null;
+  }
+
+  /** Takes what the reply at hand answers off the queue. */
+  #next(): void {
+    this.#nowAsked = this.#asked[this.#head] ?? 'quit';
+    this.#nowMail = this.#mails[this.#head] ?? null;
+    this.#head++;
+    this.#answered++;
+    if (this.#head < this.#asked.length) return;
+    this.#asked.length = 0;
+    this.#mails.length = 0;
+    this.#head = 0;
+  }
+
+  /** Safety rule 7: stop writing, read what comes, close. */
+  #serviceClosing(): void {
+    const { text } = this.wire.parser.reply();
+    if (!this.isIdle) {
+      this.#next();
+      const asked = this.#nowAsked;
+      const stage = asked === 'final' || asked === 'rcpt' || asked === 'data' ? asked : 'mail';
+      if (this.#nowMail !== null) this.refused(this.#nowMail, stage);
+      this.#nowMail = null;
+    }
+    if (this.#farewell !== null) return;
+    this.#farewell = cleanText(`the relay said 421 ${text}`);
+    this.#state = 'closing';
+    this.wire.fin();
+    this.wire.expectWithin(this.limits.closeTimeoutMs);
+  }
+
+  #quit(): void {
+    this.#state = 'quitting';
+    this.ask('quit', null, 'QUIT\r\n');
+    this.wire.flush();
+    this.wire.expectWithin(this.limits.closeTimeoutMs);
+  }
+
+  /** Sets the time by which the next reply, or the next mail, has to come. */
+  #await(): void {
+    const { limits } = this;
+    if (this.isIdle) this.wire.expectWithin(limits.idleTimeoutMs);
+    else if (this.#state === 'quitting') return;
+    else if (this.#asked[this.#head] === 'final') this.wire.expectWithin(limits.finalTimeoutMs);
+    else this.wire.expectWithin(limits.commandTimeoutMs);
+  }
+
+  #settle(open: OpenMail, delivery: Delivery): void {
+    open.settled = true;
+    this.#owner.settle(this, open, delivery);
+  }
+
+  /** Safety rule 5: a mail is ambiguous exactly if its terminator was given to the socket. */
+  #settleRest(why: string, code: string): void {
+    const asked = this.#asked.slice(this.#head);
+    const mails = this.#mails.slice(this.#head);
+    const left = this.wire.left - this.#answered;
+    const notSent: OpenMail[] = [];
+    const ambiguous = mails.filter((open, i) => open !== null && asked[i] === 'final' && i < left);
+    if (this.#nowMail !== null) (this.#nowAsked === 'final' ? ambiguous : notSent).push(this.#nowMail);
+    this.#asked = [];
+    this.#mails = [];
+    this.#head = 0;
+    for (const open of ambiguous) {
+      if (open !== null && !open.settled) this.#settle(open, { kind: 'ambiguous', why, code });
+    }
+    for (const open of [...notSent, ...mails]) {
+      if (open !== null && !open.settled) this.#settle(open, { kind: 'not-sent', why, code });
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import { createConnection } from 'node:net';
+import { schemaVersion } from '../database/migrate.ts';
+import { messageOf } from '../errors.ts';
+import { OUTCOMES } from '../sending/states.ts';
+import type { RelayOptions } from '../smtp/relay.ts';
+import type { Sendstate } from './open.ts';
+
+/** One thing that was looked at. */
+export interface Diagnosis {
+  readonly what: string;
+  readonly ok: boolean;
+  readonly found: string;
+  /** What to do; null when all is well. */
+  readonly advice: string | null;
+}
+
+/** A transaction older than this, seconds, keeps dead versions from being pruned: the table grows and slows down. */
+const OLD_TRANSACTION_SECONDS = 300;
+/** A connection to the relay, milliseconds. */
+const RELAY_TIMEOUT_MS = 5_000;
+
+type Check = (app: Sendstate) => Promise<Diagnosis>;
+
+/** Looks at everything that can be wrong, and says what to do. Counts every recipient: seconds at millions of rows. */
+export async function doctor(app: Sendstate, relay?: RelayOptions): Promise<Diagnosis[]> {
+  const found = [await checkServer(app), await checkTables(app)];
+  if (found.every(({ ok }) => ok)) {
+    for (const check of [checkCounters, checkOrphans, checkTransactions, checkDeadRows])
+      found.push(await check(app));
+  }
+  found.push(await checkRelay(relay));
+  return found;
+}
+
+const fine = (what: string, found: string): Diagnosis => ({ what, ok: true, found, advice: null });
+const wrong = (what: string, found: string, advice: string): Diagnosis => ({
+  what,
+  ok: false,
+  found,
+  advice,
+});
+
+const checkServer: Check = async ({ database, embedded }) => {
+  const { rows } = await database.pool.query<{ version: string; number: number; standby: boolean }>(
+    `select current_setting('server_version') as version, current_setting('server_version_num')::int as number, pg_is_in_recovery() as standby`,
+  );
+  const { version = '?', number = 0, standby = false } = rows[0] ?? {};
+  const found = `PostgreSQL ${version}${embedded ? ' (embedded)' : ''} at ${database.url}`;
+  if (number < 140_000) return wrong('database', found, 'Use PostgreSQL 14 or later.');
+  return standby
+    ? wrong('database', `${found}, a read-only standby`, 'Point DATABASE_URL at the primary.')
+    : fine('database', found);
+};
+
+const checkTables: Check = async ({ database }) => {
+  const version = await schemaVersion(database);
+  return version === null
+    ? wrong('tables', 'there are none', 'Make them: sendstate migrate')
+    : fine('tables', `at ${version}`);
+};
+
+const checkCounters: Check = async ({ database }) => {
+  const names = ['waiting', 'retrying', 'claimed', ...OUTCOMES];
+  const { rows } = await database.pool.query<{ name: string }>(`
+    with counted as (
+      select campaign_id,
+        count(*) filter (where send_state = 0 and retry_at is null) as waiting,
+        count(*) filter (where send_state = 0 and retry_at is not null) as retrying,
+        count(*) filter (where send_state = 1) as claimed,
+        ${OUTCOMES.map((name) => `count(*) filter (where outcome = '${name}') as ${name}`).join(', ')}
+      from recipient group by campaign_id
+    ), summed as (
+      select campaign_id, ${names.map((name) => `sum(${name})::bigint as ${name}`).join(', ')} from counter group by campaign_id
+    )
+    select name from campaign left join counted c using (campaign_id) left join summed s using (campaign_id)
+    where (${names.map((name) => `coalesce(c.${name}, 0)`).join(', ')}) is distinct from (${names.map((name) => `coalesce(s.${name}, 0)`).join(', ')})`);
+  const drifted = rows.map(({ name }) => name);
+  return drifted.length === 0
+    ? fine('counters', 'equal to count(*) in every campaign')
+    : wrong(
+        'counters',
+        `differ from count(*) in: ${drifted.join(', ')}`,
+        'Somebody changed recipient rows by hand. Nothing is lost; please report it if nobody did.',
+      );
+};
+
+const checkOrphans: Check = async ({ database }) => {
+  const { rows } = await database.pool.query<{ claims: number }>(
+    `select count(*) as claims from claim c join worker w using (worker_id)
+     where c.closed_at is null and (w.stopped_at is not null or w.heartbeat_at < now() - w.lease)`,
+  );
+  const claims = rows[0]?.claims ?? 0;
+  return claims === 0
+    ? fine('claims', 'every open claim has a living worker')
+    : wrong(
+        'claims',
+        `${claims} open claims of workers that are gone`,
+        'Any worker takes them back within seconds: sendstate work --drain',
+      );
+};
+
+const checkTransactions: Check = async ({ database }) => {
+  const { rows } = await database.pool.query<{ pid: number; seconds: number; state: string }>(
+    `select pid, extract(epoch from now() - xact_start)::float8 as seconds, state from pg_stat_activity
+     where xact_start < now() - make_interval(secs => $1) and pid <> pg_backend_pid() and backend_type = 'client backend' order by xact_start limit 5`,
+    [OLD_TRANSACTION_SECONDS],
+  );
+  const [oldest] = rows;
+  return oldest === undefined
+    ? fine('transactions', `none older than ${OLD_TRANSACTION_SECONDS / 60} minutes`)
+    : wrong(
+        'transactions',
+        `process ${oldest.pid} (${oldest.state}) holds one since ${Math.round(oldest.seconds / 60)} minutes`,
+        `Dead row versions cannot be removed while it lives, and sending slows down. End it: select pg_terminate_backend(${oldest.pid})`,
+      );
+};
+
+const checkDeadRows: Check = async ({ database }) => {
+  const { rows } = await database.pool.query<{ live: number; dead: number }>(
+    `select n_live_tup as live, n_dead_tup as dead from pg_stat_user_tables where relid = to_regclass('recipient')`,
+  );
+  const { live = 0, dead = 0 } = rows[0] ?? {};
+  const found = `${live} rows, ${dead} dead versions in the recipient table`;
+  return dead > 100_000 && dead > live
+    ? wrong(
+        'dead rows',
+        found,
+        'Autovacuum does not keep up: vacuum recipient; and look for old transactions.',
+      )
+    : fine('dead rows', found);
+};
+
+async function checkRelay(relay: RelayOptions | undefined): Promise<Diagnosis> {
+  if (relay === undefined)
+    return wrong('relay', 'SMTP_URL is not set', 'Set it to smtp://USER:PASSWORD@HOST:PORT');
+  const where = `${relay.host}:${relay.port}`;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const socket = createConnection({ host: relay.host, port: relay.port, timeout: RELAY_TIMEOUT_MS });
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve();
+      });
+      socket.once('timeout', () => socket.destroy(new Error('no answer within 5 seconds')));
+      socket.once('error', reject);
+    });
+    return fine('relay', `${where} answers`);
+  } catch (error) {
+    return wrong(
+      'relay',
+      `${where}: ${messageOf(error)}`,
+      'Correct SMTP_URL, or start the relay. Nobody fails meanwhile: workers wait for it.',
+    );
+  }
+}

@@ -1,0 +1,62 @@
+import { type Database, openDatabase } from '../database/connect.ts';
+import { ensureEmbedded } from '../database/embedded.ts';
+import { checkSchema, migrate as migrateDatabase } from '../database/migrate.ts';
+
+export interface OpenOptions {
+  /** postgres://… Default: the embedded PostgreSQL, which is made and started if need be. */
+  readonly databaseUrl?: string | undefined;
+  /** Where the embedded PostgreSQL lives. Default `.sendstate`. */
+  readonly directory?: string | undefined;
+  /** Whom root lets the embedded server run as. */
+  readonly user?: string | undefined;
+  /** Connections at most. Default 4. */
+  readonly max?: number | undefined;
+  /** False: do not look whether the schema is this version's (for `migrate` and `doctor`). Default true. */
+  readonly check?: boolean | undefined;
+  /** Told in a few words what takes a moment. */
+  readonly say?: ((line: string) => void) | undefined;
+}
+
+/** An open database with sendstate's tables: what every verb takes first. */
+export interface Sendstate {
+  readonly database: Database;
+  /** It is the embedded PostgreSQL. */
+  readonly embedded: boolean;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the database. An embedded one is brought to this version on the way; any other must have been (`migrate`).
+ *
+ * @throws SendstateError `database-…`, `embedded-…`, `schema-…`: what is wrong and what to do next
+ */
+export async function open(options: OpenOptions = {}): Promise<Sendstate> {
+  const embedded = options.databaseUrl === undefined;
+  const url = options.databaseUrl ?? (await embeddedUrl(options));
+  const database = await openDatabase(url, { max: options.max ?? 4 });
+  try {
+    if (embedded) await migrateDatabase(database);
+    else if (options.check !== false) await checkSchema(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return { database, embedded, close: () => database.close() };
+}
+
+async function embeddedUrl({ directory, user, say }: OpenOptions): Promise<string> {
+  const { url } = await ensureEmbedded({
+    directory: directory ?? '.sendstate',
+    ...(user === undefined ? {} : { user }),
+    ...(say === undefined ? {} : { say }),
+  });
+  return url;
+}
+
+/**
+ * Brings the database to this version. Any number of processes may do so at once; done twice it does nothing.
+ * @returns the names of the migrations that were applied now
+ */
+export async function migrate({ database }: Sendstate): Promise<readonly string[]> {
+  return (await migrateDatabase(database)).applied;
+}

@@ -1,0 +1,92 @@
+import { findCampaign, startCampaign } from '../campaigns/campaigns.ts';
+import { DEFAULT_LEASE_SECONDS } from '../sending/heartbeat.ts';
+import { type PollEnd, Poller, type SendEvent } from '../sending/poller.ts';
+import type { Deliverer } from '../smtp/deliverer.ts';
+import { createNodemailerDeliverer } from '../smtp/nodemailer.ts';
+import type { RelayOptions } from '../smtp/relay.ts';
+import { VERSION } from '../version.ts';
+import { composerFor } from './create.ts';
+import type { Sendstate } from './open.ts';
+
+export interface WorkOptions {
+  /** The relay, or anything that delivers. */
+  readonly relay: RelayOptions | Deliverer;
+  /** Recipients in a claim (1…10,000). Default 500. */
+  readonly batch?: number | undefined;
+  /** Recipients that may be in doubt after this process dies. Default 4 × the relay's capacity, at least 100. */
+  readonly window?: number | undefined;
+  /** Seconds that this worker may be silent before others take its claims (2…3600). Default 15. */
+  readonly leaseSeconds?: number | undefined;
+  readonly onEvent?: ((event: SendEvent) => void) | undefined;
+  /** Graceful end: nothing more is claimed, what is in flight is finished, the rest released. */
+  readonly signal?: AbortSignal | undefined;
+  /** The second signal: connections are cut, what is in flight stays in doubt and is rescued by others. */
+  readonly abortSignal?: AbortSignal | undefined;
+}
+
+/** Recipients in a claim. */
+export const DEFAULT_BATCH = 500;
+
+function isDeliverer(relay: RelayOptions | Deliverer): relay is Deliverer {
+  return 'deliver' in relay;
+}
+
+async function poll(
+  app: Sendstate,
+  options: WorkOptions,
+  campaignId: number | null,
+  until: 'finished' | 'idle' | 'stopped',
+): Promise<PollEnd> {
+  const deliverer = isDeliverer(options.relay) ? options.relay : createNodemailerDeliverer(options.relay);
+  const poller = new Poller(
+    app.database,
+    deliverer,
+    (campaign) => composerFor(app, campaign),
+    {
+      batch: options.batch ?? DEFAULT_BATCH,
+      window: options.window ?? Math.max(100, 4 * deliverer.capacity),
+      leaseSeconds: options.leaseSeconds ?? DEFAULT_LEASE_SECONDS,
+      version: VERSION,
+      campaignId,
+      until,
+    },
+    options.onEvent ?? (() => undefined),
+  );
+  const stop = () => poller.stop();
+  const abort = () => {
+    poller.abort();
+    deliverer.abort();
+  };
+  options.signal?.addEventListener('abort', stop, { once: true });
+  options.abortSignal?.addEventListener('abort', abort, { once: true });
+  if (options.signal?.aborted === true) stop();
+  try {
+    return await poller.run();
+  } finally {
+    options.signal?.removeEventListener('abort', stop);
+    options.abortSignal?.removeEventListener('abort', abort);
+    // A deliverer that was handed in belongs to whoever made it.
+    if (deliverer !== options.relay) await deliverer.close();
+  }
+}
+
+/**
+ * Starts a campaign and works on it until it has ended: finished, paused or cancelled, by this worker or by others.
+ * Recipients who were deferred are waited for.
+ *
+ * @returns `ended`; `stopped` after the signal; `relay` when the relay refuses the sender (nobody fails for it)
+ * @throws SendstateError `campaign-unknown`, `campaign-empty`, `campaign-status`
+ */
+export async function send(app: Sendstate, name: string, options: WorkOptions): Promise<PollEnd> {
+  const { campaignId, status } = await findCampaign(app.database, name);
+  if (status !== 'running') await startCampaign(app.database, name);
+  return await poll(app, options, campaignId, 'finished');
+}
+
+/** Works on everything that is due. With `drain`, until nothing is due any more; otherwise until the signal. */
+export async function work(
+  app: Sendstate,
+  options: WorkOptions & { readonly drain?: boolean | undefined },
+): Promise<PollEnd> {
+  return await poll(app, options, null, options.drain === true ? 'idle' : 'stopped');
+}

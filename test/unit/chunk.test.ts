@@ -1,0 +1,97 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Chunk, duplicateInFile, mailboxKey } from '../../src/recipients/chunk.ts';
+import type { CsvRecord } from '../../src/recipients/read-csv.ts';
+
+function record(cells: readonly string[], line = 2): CsvRecord {
+  return { line, cells, original: cells.join(','), problem: null };
+}
+
+/** COPY text as the PostgreSQL manual defines it (COPY, "Text Format"). */
+function readCopy(text: string): string[][] {
+  const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f', v: '\v' };
+  const rows = text.split('\n').slice(0, -1);
+  return rows.map((row) =>
+    row
+      .split('\t')
+      .map((column) => column.replace(/\\(.)/gs, (_, letter: string) => escapes[letter] ?? letter)),
+  );
+}
+
+describe('rows as COPY text', () => {
+  test('carry any names and values to JSON and back', () => {
+    const value = fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed() && !text.includes('\0'));
+    const name = fc.oneof(value, fc.constantFrom('__proto__', 'constructor', 'email', '이름', '\\N', '\\.'));
+    const named = fc.uniqueArray(fc.tuple(name, value), {
+      minLength: 1,
+      maxLength: 5,
+      selector: ([key]) => key,
+    });
+    fc.assert(
+      fc.property(named, (columns) => {
+        const chunk = new Chunk({ names: ['@', ...columns.map(([key]) => key)], addressIndex: 0 });
+        chunk.add(record(['kim@x.kr', ...columns.map(([, text]) => text)]));
+        const [row, ...others] = readCopy(chunk.copyText.toString());
+        expect(others).toEqual([]);
+        expect(row?.slice(0, 2)).toEqual(['0', 'kim@x.kr']);
+        const vars: unknown = JSON.parse(row?.[2] ?? '');
+        expect(Object.entries(vars ?? {}).sort()).toEqual([...columns].sort());
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('grow with the rows and start over when emptied', () => {
+    const chunk = new Chunk({ names: ['email', 'text'], addressIndex: 0 });
+    const text = '한'.repeat(1_000_000);
+    for (const address of ['a@x.kr', 'b@x.kr']) chunk.add(record([address, text]));
+    expect(readCopy(chunk.copyText.toString()).map((row) => row[1])).toEqual(['a@x.kr', 'b@x.kr']);
+    expect(chunk).toMatchObject({ read: 2, offered: 2 });
+    expect(chunk.chars).toBeGreaterThan(4_000_000);
+    chunk.empty();
+    expect(chunk).toMatchObject({ read: 0, offered: 0, chars: 0, duplicates: 0 });
+    expect(chunk.copyText).toHaveLength(0);
+    chunk.add(record(['a@x.kr', '']));
+    expect(readCopy(chunk.copyText.toString())).toEqual([['0', 'a@x.kr', '{"text":""}']]);
+  });
+
+  test('a file with nothing but addresses has no variables', () => {
+    const chunk = new Chunk({ names: ['email'], addressIndex: 0 });
+    chunk.add(record(['a@x.kr']));
+    expect(chunk.copyText.toString()).toBe('0\ta@x.kr\t{}\n');
+  });
+});
+
+describe('rows are put aside', () => {
+  test('with line, reason and original text', () => {
+    const chunk = new Chunk({ names: ['name', 'email'], addressIndex: 1 });
+    chunk.add({ ...record(['Kim', 'kim@x.kr'], 2), problem: 'broken' });
+    chunk.add(record(['Kim'], 3));
+    chunk.add(record(['Kim', 'kim@x.kr', ''], 4));
+    chunk.add(record(['Kim', 'kim'], 5));
+    chunk.add(record(['K\0im', 'kim@x.kr'], 6));
+    expect(chunk.offered).toBe(0);
+    expect(chunk.rejects).toEqual([
+      { line: 2, original: 'Kim,kim@x.kr', reason: 'broken' },
+      { line: 3, original: 'Kim', reason: '1 column, but the first row has 2' },
+      { line: 4, original: 'Kim,kim@x.kr,', reason: '3 columns, but the first row has 2' },
+      { line: 5, original: 'Kim,kim', reason: 'no @ in the address' },
+      { line: 6, original: 'K\0im,kim@x.kr', reason: 'a NUL character, which a database cannot hold' },
+    ]);
+  });
+
+  test('when the mailbox stands further up, whatever its case', () => {
+    const chunk = new Chunk({ names: ['email'], addressIndex: 0 });
+    for (const [index, address] of ['Kim@x.kr', 'KIM@X.KR', 'lee@x.kr', 'Ünal@x.kr', 'ünal@x.kr'].entries()) {
+      chunk.add(record([address], index + 2));
+    }
+    expect(chunk.rejects).toEqual([{ line: 3, original: 'KIM@X.KR', reason: duplicateInFile }]);
+    expect(chunk).toMatchObject({ read: 5, offered: 4, duplicates: 1 });
+    expect(chunk.reject(1, 'no')).toEqual({ line: 4, original: 'lee@x.kr', reason: 'no' });
+    expect(() => chunk.reject(4, 'no')).toThrow('never offered');
+  });
+
+  test('the mailbox is told apart as the C collation does: by the letters A to Z only', () => {
+    expect(mailboxKey('ÀKim-İ@X.KR')).toBe('Àkim-İ@x.kr');
+  });
+});
