@@ -28,7 +28,7 @@ create table campaign (
   subject         text not null,
   html            text,
   text            text,
-  headers         jsonb not null default '{}',
+  headers         json not null default '{}',
   on_unconfirmed  text not null default 'resend' check (on_unconfirmed in ('resend', 'hold')),
   max_attempts    smallint not null default 5 check (max_attempts between 1 and 100),
   max_age         interval not null default interval '3 days' check (max_age > interval '0'),
@@ -42,7 +42,7 @@ comment on column campaign.status_reason is 'Why it is paused, in words: an oper
 comment on column campaign.start_at is 'For scheduled: when workers may begin.';
 comment on column campaign.sender is 'The From header, as a Handlebars template.';
 comment on column campaign.bounce_to is 'The envelope sender (MAIL FROM), where bounces go; null: the address in sender.';
-comment on column campaign.headers is 'Extra headers, name to Handlebars template, in order of appearance.';
+comment on column campaign.headers is 'Extra headers, name to Handlebars template; json and not jsonb, which would sort them.';
 comment on column campaign.on_unconfirmed is 'What becomes of a recipient that was handed over and whose reply was never seen: sent again, or held as unconfirmed.';
 comment on column campaign.max_attempts is 'Temporary failures (4xx) about one recipient before it is expired.';
 comment on column campaign.max_age is 'Time since the campaign started after which a temporary failure is expired instead of retried.';

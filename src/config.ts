@@ -17,6 +17,11 @@ export interface Config {
     readonly directory: string;
     /** Of SENDSTATE_EMBEDDED_USER: whom root lets the server run as. */
     readonly user: string | undefined;
+    /**
+     * Of SENDSTATE_EMBEDDED_OUTSIDE, absolute: where data and programs go when root's server cannot reach the project; undefined:
+     * /var/lib/sendstate.
+     */
+    readonly outside: string | undefined;
   };
   /** The `.env` file that was read, absolute. */
   readonly envFile: string | undefined;
@@ -52,17 +57,19 @@ export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
     relay: smtpUrl === undefined ? undefined : parseRelay(smtpUrl),
     embedded: Object.freeze({
-      directory: path.resolve(
-        cwd,
-        withoutNul('SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory)) ?? '.sendstate',
-      ),
+      directory: absolute(cwd, 'SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory) ?? '.sendstate'),
       user: withoutNul('SENDSTATE_EMBEDDED_USER', value('SENDSTATE_EMBEDDED_USER')),
+      outside: absolute(cwd, 'SENDSTATE_EMBEDDED_OUTSIDE', value('SENDSTATE_EMBEDDED_OUTSIDE')),
     }),
     envFile: file?.path,
   });
 }
 
-function withoutNul(name: string, value: string | undefined): string | undefined {
+function absolute<T extends string | undefined>(cwd: string, name: string, value: T): T | string {
+  return value === undefined ? value : path.resolve(cwd, withoutNul(name, value));
+}
+
+function withoutNul<T extends string | undefined>(name: string, value: T): T {
   if (value?.includes('\0') === true) throw new SendstateError('config', `${name} contains a NUL byte`);
   return value;
 }

@@ -32,6 +32,8 @@ export function messageOf(error: unknown): string {
 export function withoutPassword(url: string): string {
   if (!URL.canParse(url)) return '(not a URL)';
   const parsed = new URL(url);
+  // kim:secret@host parses too, as a scheme called kim: without a host there is no telling what is the password.
+  if (parsed.host === '') return '(not a URL)';
   if (parsed.password !== '') parsed.password = '***';
   for (const key of parsed.searchParams.keys()) {
     if (/pass|secret|token|key/i.test(key)) parsed.searchParams.set(key, '***');

@@ -77,6 +77,9 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     keepAlive: true,
   });
   pool.on('error', options.onIdleError ?? (() => undefined));
+  // One that dies while somebody holds it, between two queries: the next query fails, and a listener keeps pg from ending
+  // the process over it.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   let closing: Promise<void> | undefined;
   return {
     pool,
@@ -142,13 +145,10 @@ function overOneConnection(client: pg.PoolClient): Kysely<Tables> {
 /** @throws SendstateError `database-url` when a text cannot be the URL of a Postgres database */
 export function checkDatabaseUrl(url: string): void {
   if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return;
-  throw new SendstateError(
-    'database-url',
-    `This is not the URL of a Postgres database: ${withoutPassword(url)}`,
-    {
-      hint: 'Set DATABASE_URL to postgres://USER:PASSWORD@HOST:PORT/DATABASE, or unset it for the embedded PostgreSQL.',
-    },
-  );
+  // The text is not shown: where it is no URL, nobody can tell which part of it is the password.
+  throw new SendstateError('database-url', 'DATABASE_URL is not the URL of a Postgres database', {
+    hint: 'Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE with special characters percent-encoded (@ is %40), or unset it for the embedded PostgreSQL.',
+  });
 }
 
 type ConnectCallback = Parameters<pg.Pool['connect']>[0];

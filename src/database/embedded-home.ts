@@ -85,7 +85,10 @@ function cannotUse(directory: string, cause: unknown): SendstateError {
   return new SendstateError(
     full ? 'embedded-disk-full' : 'embedded-directory',
     `Cannot use ${directory} for the embedded database: ${messageOf(cause)}`,
-    { hint: 'Set SENDSTATE_DIR to a directory that you can write to.', cause },
+    {
+      hint: 'Set SENDSTATE_DIR (and, as root, SENDSTATE_EMBEDDED_OUTSIDE) to a directory that can be written to.',
+      cause,
+    },
   );
 }
 
@@ -125,7 +128,11 @@ export async function resolveHome(directory: string, options: HomeOptions): Prom
   const account = await chooseAccount([dataOf({ base }), base], options.user);
   const outside = options.outside ?? '/var/lib/sendstate';
   const reachable = (await whyNotRunnable(found, account)) === undefined;
-  const programs = reachable ? found : await copyBinaries(found, outside);
+  const programs = reachable
+    ? found
+    : await copyBinaries(found, outside).catch((error: unknown) => {
+        throw cannotUse(outside, error);
+      });
   const home = { directory, account, binaries: await runnable(programs, account) };
   // Should somebody have deleted the other place, this is a directory without a database again.
   if (base !== directory && (await exists(base))) return { ...home, base };

@@ -33,12 +33,15 @@ const ENDED =
  * have been executed. False for errors that would come again (syntax, constraint, permission, wrong password).
  */
 export function isUnreachable(error: unknown): boolean {
+  if (error instanceof SendstateError && error.code.startsWith('database-')) return PASSING.has(error.code);
   const code = codeOf(error);
-  // 08 connection exceptions, 53 resources, 57P01..3 shutdown and start, 25006 read-only after a failover.
+  // 08 connection exceptions, 53 resources, 57P01..5 shutdown and start, 25006 read-only after a failover.
   if (/^(08|53)...$/.test(code) || /^(57P0[1-5]|25006)$/.test(code) || NETWORK.test(code)) return true;
-  if (error instanceof SendstateError) return isUnreachable(error.cause);
-  return error instanceof Error && ENDED.test(error.message);
+  return error instanceof Error && (ENDED.test(error.message) || isUnreachable(error.cause));
 }
+
+/** Our own codes for failed connections that may succeed later. */
+const PASSING = new Set(['database-unreachable', 'database-full', 'database-busy']);
 
 /** True when the server undid the transaction only because of who else was there: run it again from its beginning. */
 export function isConflict(error: unknown): boolean {
@@ -55,11 +58,17 @@ export function isTransient(error: unknown): boolean {
 
 const place = (target: Target) => `${target.host}:${target.port}/${target.database}`;
 
+/** PgBouncer says everything with one code; its words tell which of Postgres' codes it means. */
+function poolersMeaning(words: string): string {
+  if (/^database ".*" does not exist$|^no such database/.test(words)) return '3D000';
+  return /authentication failed|^no such user/.test(words) ? '28P01' : '08P01';
+}
+
 type Explanation = readonly [code: string, message: string, hint: string];
 
-function bySqlState(code: string, target: Target): Explanation | undefined {
+function bySqlState(code: string, words: string, target: Target): Explanation | undefined {
   const where = place(target);
-  switch (code) {
+  switch (code === '08P01' ? poolersMeaning(words) : code) {
     case '28P01':
       return [
         'database-password',
@@ -140,7 +149,7 @@ export function explainConnectError(error: unknown, target: Target): SendstateEr
   if (error instanceof SendstateError) return error;
   const code = codeOf(error);
   const words = messageOf(error);
-  const [name, message, hint] = bySqlState(code, target) ??
+  const [name, message, hint] = bySqlState(code, words, target) ??
     byNetwork(code, words, target) ?? [
       'database-refused',
       `Could not connect to the database at ${place(target)}: ${words}`,

@@ -15,6 +15,8 @@ interface Values {
   interval: [read: string, write: string];
   /** Every object in these tables maps names to texts. Written as JSON text: pg would make a Postgres array of an array. */
   jsonb: [read: Record<string, string>, write: string];
+  /** Keeps the order of its names, which headers need. */
+  json: [read: Record<string, string>, write: string];
   outcome: [read: Outcome, write: Outcome];
   campaign_status: [read: CampaignStatus, write: CampaignStatus];
 }
@@ -64,7 +66,7 @@ export const TABLES = {
     subject: 'text',
     html: 'text null',
     text: 'text null',
-    headers: 'jsonb default',
+    headers: 'json default',
     on_unconfirmed: 'text default',
     max_attempts: 'int2 default',
     max_age: 'interval default',

@@ -1,5 +1,5 @@
+import { type BodyEncoder, inOnePiece } from './body-encoder.ts';
 import type { Chunks, Piece } from './rendering.ts';
-import type { BodyEncoder } from './transfer-encoding.ts';
 
 /** Bytes on a line of 76 characters (RFC 2045 §6.8). */
 const LINE_BYTES = 57;
@@ -69,7 +69,7 @@ function prepare(text: string): Prepared {
 function aligned(bytes: Buffer, skip: number): Aligned {
   const from = bytes.subarray(skip);
   const whole = from.length - (from.length % 3);
-  return { lines: inLines(from, whole), rest: from.subarray(whole) };
+  return { lines: inOnePiece(inLines(from, whole)), rest: from.subarray(whole) };
 }
 
 /** Bytes as base64 lines of 76 characters, each with its CRLF. */

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto';
 import { SendstateError } from '../errors.ts';
+import { inOnePiece } from './body-encoder.ts';
 import { dateHeader, unstructured } from './headers.ts';
 import { type Address, mailbox, readAddress } from './mailbox.ts';
 import { type Piece, type Row, renderText, Unrenderable } from './rendering.ts';
-import { type Attachment, buildStructure, type Gap } from './structure.ts';
+import { type Attachment, buildStructure } from './structure.ts';
 import { type CompiledTemplates, compileTemplates, type MessageSource } from './template.ts';
 import { BodyEncoders } from './transfer-encoding.ts';
 
@@ -69,7 +70,8 @@ export function compileMessage(options: MessageOptions): Composer {
 }
 
 interface Body {
-  readonly gap: Gap;
+  /** Everything up to this body's Content-Transfer-Encoding. */
+  readonly before: string;
   readonly encoders: BodyEncoders;
   readonly template: NonNullable<CompiledTemplates['text']>;
 }
@@ -101,7 +103,7 @@ class CompiledMessage {
       const template = gap.part === 'text' ? templates.text : templates.html;
       if (template === null)
         throw new Error(`The structure has a gap for ${gap.part}, which there is none of`);
-      return { gap, template, encoders: new BodyEncoders(template.sample, structure.boundary) };
+      return { before: inOnePiece(gap.before), template, encoders: new BodyEncoders(template.sample) };
     });
     // A message ends with a line break; a multipart's closing boundary brings its own.
     this.#after = structure.after.length > 0 ? structure.after : Buffer.from('\r\n');
@@ -150,7 +152,7 @@ class CompiledMessage {
     pieces.length = 0;
     const chunks = body.template.render(recipient, pieces);
     const encoded = body.encoders.encode(pieces, chunks);
-    return `${body.gap.before}Content-Transfer-Encoding: ${encoded.encoding}\r\n\r\n${encoded.body}`;
+    return `${body.before}Content-Transfer-Encoding: ${encoded.encoding}\r\n\r\n${encoded.body}`;
   }
 
   /** From ids and address alone: the same on every attempt, another one in every database. */

@@ -1,5 +1,5 @@
-import { compile, type DomNode, type HtmlToTextOptions } from 'html-to-text';
 import { type FlatNode, type FlatProgram, flatTemplate } from './flat-template.ts';
+import { isSame, newConverter } from './html-converter.ts';
 import {
   ADDRESS_VARIABLE,
   type Chunks,
@@ -84,10 +84,6 @@ function filled(gapped: Gapped, values: readonly string[]): string {
 
 function saysTheSame(link: Link, values: readonly string[]): boolean {
   return isSame(filled(link.href, values), filled(link.text, values));
-}
-
-function isSame(href: string, text: string): boolean {
-  return href === text || href === `mailto:${text}`;
 }
 
 interface Variable {
@@ -215,42 +211,4 @@ function onlyInText(html: string, prefix: string): boolean {
     if (/&#?\w*$/.test(bare.slice(Math.max(0, at - 40), at))) return false;
   }
   return true;
-}
-
-/**
- * html-to-text as we use it: no wrapping (the encodings fold), headings as written, a link as `text [address]`, a picture
- * as its alternative text. `seen` is told every link.
- */
-function newConverter(seen: (href: string, text: string) => void): (html: string) => string {
-  const options: HtmlToTextOptions = {
-    wordwrap: false,
-    formatters: {
-      link: (elem, walk, builder) => {
-        const href: string = (elem.attribs?.href ?? '').trim();
-        const text = textOf(elem).replace(/\s+/g, ' ').trim();
-        walk(elem.children, builder);
-        seen(href, text);
-        if (href === '' || href.startsWith('#') || isSame(href, text)) return;
-        builder.addInline(text === '' ? href : ` [${href}]`, { noWordTransform: true });
-      },
-      alternative: (elem, _walk, builder) => {
-        const alt: string = elem.attribs?.alt ?? '';
-        if (alt !== '') builder.addInline(alt, { noWordTransform: true });
-      },
-    },
-    selectors: [
-      { selector: 'a', format: 'link' },
-      { selector: 'img', format: 'alternative' },
-      ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({
-        selector,
-        options: { uppercase: false },
-      })),
-    ],
-  };
-  return compile(options);
-}
-
-function textOf(node: Pick<DomNode, 'data' | 'children'>): string {
-  const children = node.children ?? [];
-  return (node.data ?? '') + children.map((child) => textOf(child)).join('');
 }

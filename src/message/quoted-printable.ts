@@ -1,5 +1,5 @@
+import { type BodyEncoder, inOnePiece } from './body-encoder.ts';
 import type { Chunks, Piece } from './rendering.ts';
-import type { BodyEncoder } from './transfer-encoding.ts';
 
 /** RFC 2045 §6.7 (5): 76 characters with the "=" of a soft line break. */
 const LINE = 75;
@@ -31,7 +31,10 @@ interface Encoded {
  * after at most one more soft break. A space at the end of a chunk or value is always encoded: a line break may follow.
  */
 export function quotedPrintableBody(chunks: Chunks): BodyEncoder {
-  const prepared = chunks.texts.map(encodeText);
+  const prepared = chunks.texts.map((text) => {
+    const encoded = encodeText(text);
+    return { ...encoded, text: inOnePiece(encoded.text) };
+  });
   const encode = (pieces: readonly Piece[]): string => {
     let body = '';
     let column = 0;
@@ -73,9 +76,15 @@ export function quotedPrintableBody(chunks: Chunks): BodyEncoder {
  */
 function shortValue(value: string): string | null {
   if (value.length > 25 || !value.isWellFormed()) return null;
+  if (value === lastShort.value) return lastShort.encoded;
   const encoded = encodeURIComponent(value);
-  return encoded.length > LINE || LINE_BREAK.test(value) ? null : encoded.replaceAll('%', '=');
+  if (encoded.length > LINE || LINE_BREAK.test(value)) return null;
+  lastShort = { value, encoded: encoded.replaceAll('%', '=') };
+  return lastShort.encoded;
 }
+
+/** The same name stands in text and html. */
+let lastShort = { value: '', encoded: '' };
 
 function encodeText(text: string): Encoded {
   const bytes = Buffer.from(text, 'utf8');

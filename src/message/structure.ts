@@ -2,6 +2,7 @@ import MailComposer from 'nodemailer/lib/mail-composer';
 import type MimeNode from 'nodemailer/lib/mime-node';
 import { SendstateError } from '../errors.ts';
 import { base64Lines } from './base64.ts';
+import { BOUNDARY_MARK } from './seven-bit.ts';
 
 /** A file that every mail of a campaign carries. */
 export interface Attachment {
@@ -27,8 +28,6 @@ export interface Structure {
   readonly gaps: readonly Gap[];
   /** Everything after the last body; for attachments, most of the message. */
   readonly after: Buffer;
-  /** What every boundary holds; null: no multipart. */
-  readonly boundary: string | null;
 }
 
 const MARKS = { text: 'body-of-text', html: 'body-of-html' } as const;
@@ -51,7 +50,7 @@ export function buildStructure(
     ...(parts.html ? { html: MARKS.html } : {}),
     attachments: attachments.map(composerAttachment),
     baseBoundary: unique,
-    boundaryPrefix: '=_',
+    boundaryPrefix: BOUNDARY_MARK,
   }).compile();
   const gaps: Gap[] = [];
   let rest = write(root, true);
@@ -61,7 +60,7 @@ export function buildStructure(
     gaps.push({ part, before });
     rest = after;
   }
-  return { gaps, after: Buffer.from(rest, 'latin1'), boundary: root.childNodes.length > 0 ? unique : null };
+  return { gaps, after: Buffer.from(rest, 'latin1') };
 }
 
 /** The tree as text. nodemailer would stream it; here everything is at hand and the result is needed at once. */

@@ -1,18 +1,8 @@
 import { base64Body } from './base64.ts';
+import type { BodyEncoder } from './body-encoder.ts';
 import { quotedPrintableBody } from './quoted-printable.ts';
 import type { Chunks, Piece } from './rendering.ts';
 import { sevenBitBody } from './seven-bit.ts';
-
-/**
- * Content-transfer-encodings (RFC 2045 §6) for bodies whose static chunks are known: the chunks are encoded once, a mail
- * costs its values and one concatenation. Results are ASCII strings with CRLF line ends, lines of at most 76 characters
- * (7bit: 900), without a line break at the end.
- */
-export interface BodyEncoder {
-  readonly name: '7bit' | 'quoted-printable' | 'base64';
-  /** The encoded body, or null when this encoding cannot hold these values. */
-  encode(pieces: readonly Piece[]): string | null;
-}
 
 /** A body in its encoding. */
 export interface EncodedBody {
@@ -28,16 +18,11 @@ const BASE64_FROM = 1 / 6;
  * is shorter for the static text. A body that may change its encoding from mail to mail is fine: each says its own.
  */
 export class BodyEncoders {
-  readonly #boundary: string | null;
   readonly #prepared = new WeakMap<Chunks, readonly BodyEncoder[]>();
   readonly #compact: boolean;
 
-  /**
-   * @param sample static text that the choice is made by
-   * @param boundary text that every boundary of the message holds and that a 7bit body must not; null: no multipart
-   */
-  constructor(sample: string, boundary: string | null) {
-    this.#boundary = boundary;
+  /** @param sample static text that the choice is made by */
+  constructor(sample: string) {
     const bytes = Buffer.byteLength(sample);
     this.#compact = bytes > 0 && bytesAbove127(sample) / bytes >= BASE64_FROM;
   }
@@ -57,7 +42,7 @@ export class BodyEncoders {
 
   #prepare(chunks: Chunks): BodyEncoder[] {
     const general = this.#compact ? base64Body(chunks) : quotedPrintableBody(chunks);
-    const plain = sevenBitBody(chunks, this.#boundary);
+    const plain = sevenBitBody(chunks);
     return plain === null ? [general] : [plain, general];
   }
 }

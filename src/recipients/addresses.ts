@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url';
+import { domainToASCII, domainToUnicode } from 'node:url';
 import validator from 'validator';
 
 /** What became of one address as somebody wrote it. */
@@ -84,13 +84,15 @@ function parseUnusual(raw: string): ParsedAddress {
 
 /**
  * The domain in A-labels and lower case, or null. node:url does the IDNA part (UTS 46), but as it serves URLs it also
- * takes percent-escapes and every spelling of an IP address: the letters are checked before and the result after.
+ * takes percent-escapes and every spelling of an IP address, and passes A-labels in an ASCII domain unchecked: the letters
+ * are checked before, and the result after, where a label that means nothing stays as it is when turned back.
  */
 function asciiDomainOf(written: string): string | null {
   const domain = written.normalize('NFKC');
   if (!writtenDomain.test(domain)) return null;
   const ascii = domainToASCII(domain);
-  return ascii.length <= maxDomainBytes && asciiDomain.test(ascii) ? ascii : null;
+  if (ascii.length > maxDomainBytes || !asciiDomain.test(ascii)) return null;
+  return /(?:^|\.)xn--/.test(domainToUnicode(ascii)) ? null : ascii;
 }
 
 function refuse(reason: string): ParsedAddress {

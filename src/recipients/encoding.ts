@@ -78,7 +78,7 @@ export class InvalidBytes extends Error {
  */
 export class StrictDecoder {
   #encoding: string | null;
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #letters = new WholeLetters();
   #consumed = 0;
 
   constructor(encoding: string | null) {
@@ -92,22 +92,17 @@ export class StrictDecoder {
 
   /** @throws InvalidBytes */
   decode(piece: Uint8Array): string {
-    const bytes = this.#rest.length === 0 ? asBuffer(piece) : Buffer.concat([this.#rest, piece]);
-    const end = this.#wide()
-      ? wideCut(bytes, this.#encoding === 'utf-16le')
-      : safeCut(bytes, this.#rest.length);
-    const text = this.#decodeWhole(bytes.subarray(0, end));
-    this.#consumed += end;
-    // A copy: the caller may use the piece again for the next read.
-    this.#rest = Buffer.from(bytes.subarray(end));
+    const bytes = this.#wide() ? this.#letters.wide(piece, this.#encoding) : this.#letters.narrow(piece);
+    const text = this.#decodeWhole(bytes);
+    this.#consumed += bytes.length;
     return text;
   }
 
   /** @throws InvalidBytes when the last letter is incomplete */
   end(): string {
-    const text = this.#decodeWhole(this.#rest);
-    this.#consumed += this.#rest.length;
-    this.#rest = Buffer.alloc(0);
+    const bytes = this.#letters.rest();
+    const text = this.#decodeWhole(bytes);
+    this.#consumed += bytes.length;
     return text;
   }
 
@@ -148,43 +143,71 @@ export class StrictDecoder {
 
 /** Whether bytes that come in pieces are UTF-8, in constant memory. */
 export class Utf8Check {
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #letters = new WholeLetters();
 
   /** False: what came so far is not UTF-8, and nothing that follows can change that. */
   push(piece: Uint8Array): boolean {
-    const bytes = this.#rest.length === 0 ? asBuffer(piece) : Buffer.concat([this.#rest, piece]);
-    const end = safeCut(bytes, this.#rest.length);
-    this.#rest = Buffer.from(bytes.subarray(end));
-    return isUtf8(bytes.subarray(0, end));
+    return isUtf8(this.#letters.narrow(piece));
   }
 
   end(): boolean {
-    return isUtf8(this.#rest);
+    return isUtf8(this.#letters.rest());
   }
 }
 
 /** Bytes that may wait for a place to cut at. 16 MiB: more than the longest record that the CSV reader takes. */
-const maxRestBytes = 16 * 1024 * 1024;
+const maxWaitingBytes = 16 * 1024 * 1024;
 
-/**
- * Where bytes can be cut in two without parting a letter, whatever the encoding: after the last byte below 0x30, which
- * is never the second byte of a letter in UTF-8, CP949, Shift_JIS, Big5, GBK or GB18030. Commas, quotation marks,
- * spaces and line ends are such bytes.
- *
- * @param from  bytes before this one are known to hold no such byte
- */
-function safeCut(bytes: Uint8Array, from: number): number {
-  for (let at = bytes.length - 1; at >= from; at -= 1) {
-    if ((bytes[at] ?? 0) < 0x30) return at + 1;
+/** Gives bytes on in pieces that end between two letters; the rest waits, copied, for the next piece. */
+class WholeLetters {
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+
+  /**
+   * For encodings of which ASCII is a part: up to the last byte below 0x30, which is never the second byte of a letter in
+   * UTF-8, CP949, Shift_JIS, Big5, GBK or GB18030. Commas, quotation marks, spaces and line ends are such bytes.
+   */
+  narrow(piece: Uint8Array): Buffer {
+    let end = piece.length;
+    while (end > 0 && (piece[end - 1] ?? 0) >= 0x30) end -= 1;
+    // What goes on for so long without one is refused as a record; where it is cut no longer matters.
+    if (end === 0 && this.#waitingBytes + piece.length > maxWaitingBytes) end = piece.length;
+    return this.#take(piece, end);
   }
-  return bytes.length > maxRestBytes ? bytes.length : 0;
-}
 
-/** The same for UTF-16: after the last whole letter. */
-function wideCut(bytes: Uint8Array, littleEndian: boolean): number {
-  const end = bytes.length & ~1;
-  const high = bytes[littleEndian ? end - 1 : end - 2] ?? 0;
-  return high >= 0xd8 && high <= 0xdb ? end - 2 : end;
+  /** For UTF-16: up to the last whole letter. */
+  wide(piece: Uint8Array, encoding: string | null): Buffer {
+    const bytes = this.#take(piece, piece.length);
+    const even = bytes.length & ~1;
+    const high = bytes[encoding === 'utf-16le' ? even - 1 : even - 2] ?? 0;
+    const end = high >= 0xd8 && high <= 0xdb ? even - 2 : even;
+    this.#wait(bytes.subarray(end));
+    return bytes.subarray(0, end);
+  }
+
+  rest(): Buffer {
+    return this.#take(new Uint8Array(0), 0);
+  }
+
+  #take(piece: Uint8Array, end: number): Buffer {
+    if (end === 0 && piece.length > 0) {
+      this.#wait(piece);
+      return Buffer.alloc(0);
+    }
+    const head = Buffer.from(piece.buffer, piece.byteOffset, end);
+    const whole = this.#waitingBytes === 0 ? head : Buffer.concat([...this.#waiting, head]);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#wait(piece.subarray(end));
+    return whole;
+  }
+
+  #wait(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    // A copy: whoever reads may use the piece again for the next read.
+    this.#waiting.push(Buffer.from(bytes));
+    this.#waitingBytes += bytes.length;
+  }
 }
 
 function firstNotUtf8(bytes: Buffer): number {
@@ -205,8 +228,4 @@ function firstLoneSurrogate(text: string): number {
   let at = 0;
   while (text.charCodeAt(at) === fixed.charCodeAt(at)) at += 1;
   return at;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,3 +1,7 @@
+import type { Outcome } from '../database/tables.ts';
+
+export { CAMPAIGN_STATUSES, type CampaignStatus, OUTCOMES, type Outcome } from '../database/tables.ts';
+
 /**
  * The states of a recipient and the ways between them. Pure; the diagram in docs/states.md is checked against it.
  *
@@ -5,22 +9,7 @@
  *         ▲                    │
  *         └── retry, release, rescue
  */
-export const WAITING = 0;
-export const CLAIMED = 1;
-export const DONE = 2;
-export type SendState = typeof WAITING | typeof CLAIMED | typeof DONE;
-
-/** How a done row ended. The order is the order of the database's enum and of every listing. */
-export const OUTCOMES = [
-  'sent',
-  'rejected',
-  'expired',
-  'invalid',
-  'unconfirmed',
-  'suppressed',
-  'cancelled',
-] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+export type SendState = 0 | 1 | 2;
 
 /** Outcomes that an operator may put back to waiting with `retry`: those after which a person has no mail. */
 export const RETRYABLE = [
@@ -32,18 +21,6 @@ export const RETRYABLE = [
   'cancelled',
 ] as const;
 export type Retryable = (typeof RETRYABLE)[number];
-
-export function isOutcome(text: string): text is Outcome {
-  return (OUTCOMES as readonly string[]).includes(text);
-}
-
-export function isRetryable(text: string): text is Retryable {
-  return (RETRYABLE as readonly string[]).includes(text);
-}
-
-/** The life of a campaign; `from` states of each verb, for the commands' checks and their error messages. */
-export const STATUSES = ['draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'] as const;
-export type CampaignStatus = (typeof STATUSES)[number];
 
 /**
  * What one attempt came to, as it is written to the row.

@@ -36,7 +36,11 @@ function found(message: Buffer, pattern: RegExp): boolean {
   for (let at = 0; at < message.length; at += PIECE_BYTES) {
     // One byte more on either side, and two at the end for `LF .`: no pair may hide in a cut. What is cut off there
     // can only be taken for a lone CR or LF by mistake, which costs a second look and changes nothing.
-    const piece = message.toString('latin1', Math.max(0, at - 1), Math.min(message.length, at + PIECE_BYTES + 1));
+    const piece = message.toString(
+      'latin1',
+      Math.max(0, at - 1),
+      Math.min(message.length, at + PIECE_BYTES + 1),
+    );
     if (pattern.test(piece)) return true;
   }
   return false;

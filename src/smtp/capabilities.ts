@@ -68,7 +68,13 @@ export function parseEhlo(lines: readonly string[]): Capabilities {
     // Old servers write AUTH=LOGIN.
     const [, keyword = '', parameters = ''] = /^([^\s=]+)[\s=]*(.*)$/.exec(line) ?? [];
     const name = keyword.toUpperCase();
-    if (name === 'AUTH') auth.push(...parameters.toUpperCase().split(/[\s=]+/).filter((one) => one !== ''));
+    if (name === 'AUTH')
+      auth.push(
+        ...parameters
+          .toUpperCase()
+          .split(/[\s=]+/)
+          .filter((one) => one !== ''),
+      );
     else said.set(name, parameters);
   }
   const size = said.get('SIZE');
@@ -125,6 +131,7 @@ export function chooseMode(offered: Capabilities, wanted: RelayOptions['mode']):
     const more = wanted === 'auto' && offered.chunking ? '; it offers CHUNKING too, see mode=chunked' : '';
     return { mode: 'grouped', why: `the relay offers PIPELINING${more}` };
   }
-  if (!offered.chunking) return { mode: 'grouped', why: 'mode=chunked was asked for, but the relay does not offer CHUNKING' };
+  if (!offered.chunking)
+    return { mode: 'grouped', why: 'mode=chunked was asked for, but the relay does not offer CHUNKING' };
   return { mode: 'chunked', why: 'mode=chunked was asked for, and the relay offers PIPELINING and CHUNKING' };
 }

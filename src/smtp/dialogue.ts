@@ -82,7 +82,7 @@ abstract class DataDialogue implements Dialogue {
 
   #final(open: OpenMail, code: number): void {
     if (code < 300) {
-      this.session.accepted(open);
+      accept(this.session, open);
     } else if (code < 400) {
       this.session.broken(`${code} in answer to the message`);
     } else {
@@ -183,8 +183,7 @@ class ChunkedDialogue implements Dialogue {
     this.#bytes += mail.raw.length;
     session.ask('rset', open, RSET);
     session.ask('mail', open, `${mailCommand(mail, session.capabilities)}\r\n`);
-    session.ask('rcpt', open, `${rcptCommand(mail)}\r\n`);
-    session.say(Buffer.from(`BDAT ${chunk.length} LAST\r\n`), null);
+    session.ask('rcpt', open, `${rcptCommand(mail)}\r\nBDAT ${chunk.length} LAST\r\n`);
     session.say(chunk, open);
   }
 
@@ -211,17 +210,21 @@ class ChunkedDialogue implements Dialogue {
       session.refused(open, 'final');
       return;
     }
-    // Nothing but counting tells the replies of this mode apart, so a reply that speaks of an address (RFC 3463
-    // section 3.2) in the place of one about a message means that the count is wrong.
-    const { enhanced } = session.wire.parser.reply();
-    if (enhanced?.startsWith('2.1.') === true) {
-      session.broken(`${enhanced} in answer to the message`);
-      return;
-    }
-    session.accepted(open);
+    accept(session, open);
     if (++this.#wentWell >= this.#depth) {
       this.#wentWell = 0;
-      this.#depth *= 2;
+      this.#depth = Math.min(2 * this.#depth, session.limits.depth);
     }
   }
+}
+
+/**
+ * Safety rule 2. Nothing but counting tells replies apart, so one that speaks of an address (RFC 3463 section 3.2) where
+ * one about the message is due means that the relay has left one out: it answers the next mail's MAIL or RCPT.
+ */
+function accept(session: Session, open: OpenMail): void {
+  const reply = session.wire.parser.reply();
+  if (reply.enhanced?.startsWith('2.1.') === true)
+    session.broken(`${reply.enhanced} in answer to the message`);
+  else session.accepted(open, reply);
 }

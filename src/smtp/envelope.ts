@@ -7,9 +7,7 @@ const MAX_ADDRESS = 320;
 const DECLARE_SIZE_BYTES = 65_536;
 
 const UNSAFE_ASCII = /[^!-;=?-~]/;
-// biome-ignore-start lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const UNSAFE_UTF8 = /[\0-\x20<>\x7f-\x9f\u2028\u2029\ud800-\udfff]/u;
-// biome-ignore-end lint/suspicious/noControlCharactersInRegex: the same
+const UNSAFE_UTF8 = /[\p{Cc}\p{Cs}\p{Z}<>]/u;
 
 /**
  * Why a mail cannot be spoken to a relay that offers `offered`, or null (safety rule 8). Whoever composed the mail has
@@ -18,13 +16,22 @@ const UNSAFE_UTF8 = /[\0-\x20<>\x7f-\x9f\u2028\u2029\ud800-\udfff]/u;
 export function refuse(mail: OutgoingMail, offered: Capabilities): Delivery | null {
   const unsafe = mail.smtputf8 ? UNSAFE_UTF8 : UNSAFE_ASCII;
   if (mail.to === '' || tooLong(mail) || unsafe.test(mail.to) || unsafe.test(mail.from)) {
-    return local('the address is empty, too long, or holds characters that could end a command', DELIVERY_CODES.badAddress);
+    return local(
+      'the address is empty, too long, or holds characters that could end a command',
+      DELIVERY_CODES.badAddress,
+    );
   }
   if (mail.smtputf8 && !offered.smtputf8) {
-    return local('the address is not ASCII and the relay does not offer SMTPUTF8', DELIVERY_CODES.needsSmtputf8);
+    return local(
+      'the address is not ASCII and the relay does not offer SMTPUTF8',
+      DELIVERY_CODES.needsSmtputf8,
+    );
   }
   if (mail.eightBit && !offered.eightBitMime) {
-    return local('the message is not 7-bit and the relay does not offer 8BITMIME', DELIVERY_CODES.needs8bitmime);
+    return local(
+      'the message is not 7-bit and the relay does not offer 8BITMIME',
+      DELIVERY_CODES.needs8bitmime,
+    );
   }
   if (mail.raw.length > offered.maxBytes) {
     return local(

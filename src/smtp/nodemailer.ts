@@ -116,7 +116,7 @@ function authentication(relay: RelayOptions, user: string) {
 
 /** Safety rule 8, and what nodemailer does not check: it would send non-ASCII addresses without SMTPUTF8. */
 function refuse(mail: OutgoingMail): Delivery | null {
-  if (/[\0-\x20<>\x7f]/.test(mail.from + mail.to) || mail.to === '') {
+  if (/[\p{Cc}\p{Z}<>]/u.test(mail.from + mail.to) || mail.to === '') {
     return notSent('the address holds characters that could end a command', DELIVERY_CODES.badAddress);
   }
   if (mail.smtputf8) {

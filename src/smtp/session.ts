@@ -1,7 +1,7 @@
 import type { Capabilities, Mode } from './capabilities.ts';
-import { DELIVERY_CODES, type Delivery, type OutgoingMail, type Stage } from './deliverer.ts';
-import { refuse } from './envelope.ts';
+import { DELIVERY_CODES, type Delivery, type OutgoingMail, type Reply, type Stage } from './deliverer.ts';
 import { createDialogue, type Dialogue } from './dialogue.ts';
+import { refuse } from './envelope.ts';
 import { cleanText, ReplyError } from './reply.ts';
 import type { Wire, WireUser } from './wire.ts';
 
@@ -74,7 +74,13 @@ export class Session implements WireUser {
   #farewell: string | null = null;
   readonly #domains = new Set<string>();
 
-  constructor(wire: Wire, capabilities: Capabilities, mode: Mode, limits: SessionLimits, owner: SessionOwner) {
+  constructor(
+    wire: Wire,
+    capabilities: Capabilities,
+    mode: Mode,
+    limits: SessionLimits,
+    owner: SessionOwner,
+  ) {
     this.wire = wire;
     this.capabilities = capabilities;
     this.mode = mode;
@@ -144,7 +150,8 @@ export class Session implements WireUser {
 
   onEnd(why: string, code: string): void {
     this.#state = 'ended';
-    this.#settleRest(this.#farewell ?? why, code);
+    if (this.#farewell === null) this.#settleRest(why, code);
+    else this.#settleRest(this.#farewell, DELIVERY_CODES.connection);
     this.#owner.ended(this);
   }
 
@@ -177,10 +184,10 @@ export class Session implements WireUser {
   }
 
   /** The relay took the mail (safety rule 2). */
-  accepted(open: OpenMail): void {
+  accepted(open: OpenMail, reply: Reply): void {
     if (open.settled) return;
     this.sent++;
-    this.#settle(open, { kind: 'replied', stage: 'final', reply: this.wire.parser.reply() });
+    this.#settle(open, { kind: 'replied', stage: 'final', reply });
   }
 
   /** The relay said something that cannot be: nothing after it can be trusted (safety rule 1). */

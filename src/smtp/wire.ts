@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { messageOf } from '../errors.ts';
 import { ReplyParser } from './reply.ts';
 
 /** Collected before it is written, in bytes: a dozen ordinary mails; larger messages are written in pieces of it. */
@@ -46,7 +47,7 @@ export class Wire {
     this.#user.onReplies();
   };
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.end(error.message, error.code ?? 'ECONNECTION');
+    this.end(messageOf(error), error.code ?? 'ECONNECTION');
   };
   readonly #onClose = (): void => this.end('the relay closed the connection', 'ECONNECTION');
 
@@ -93,7 +94,6 @@ export class Wire {
     this.#used = 0;
     this.#emit(bytes, true);
   }
-
 
   /** Calls onTimeout unless this is called again within `ms`. A write that gets done starts the time anew. */
   expectWithin(ms: number): void {

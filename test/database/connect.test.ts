@@ -77,6 +77,8 @@ describe('a connection that cannot be made says what happened, where, and what t
     ['3D000', 'database "people" does not exist', 'database-missing', /no database "people"/],
     ['53300', 'sorry, too many clients already', 'database-full', /no connection left/],
     ['57P03', 'the database system is starting up', 'database-unreachable', /starting or stopping/],
+    ['08P01', 'database "people" does not exist', 'database-missing', /no database "people"/],
+    ['08P01', '"trust" authentication failed', 'database-password', /refuses the password/],
     ['XX000', 'something else', 'database-refused', /something else/],
   ])('the server answers %s (%s)', async (code, words, expected, message) => {
     await withServer(errorResponse(code, words), async (port) => {
@@ -149,13 +151,16 @@ describe('a connection that cannot be made says what happened, where, and what t
     expect(lazyDatabase(`postgres://kim:${SECRET}@127.0.0.1:1/p`).url).not.toContain(SECRET);
   });
 
-  test.each(['', 'nonsense', 'mysql://kim@127.0.0.1/p', `kim:${SECRET}@host/db`, 'postgres://'])(
-    '%j is no URL',
-    (url) => {
-      expect(() => lazyDatabase(url)).toThrow(expect.objectContaining({ code: 'database-url' }));
-      expect(() => lazyDatabase(url)).not.toThrow(SECRET);
-    },
-  );
+  test.each([
+    '',
+    'nonsense',
+    'mysql://kim@127.0.0.1/p',
+    `kim:${SECRET}@host/db`,
+    `postgres://kim:${SECRET}@`,
+  ])('%j is no URL', (url) => {
+    expect(() => lazyDatabase(url)).toThrow(expect.objectContaining({ code: 'database-url' }));
+    expect(() => lazyDatabase(url)).not.toThrow(SECRET);
+  });
 });
 
 describe('a pool', () => {

@@ -70,6 +70,7 @@ describe('values arrive as the types say', () => {
     ['timestamptz', '2026-03-01 09:00:00.123+09', new Date('2026-03-01T00:00:00.123Z')],
     ['interval', '3 days', '3 days'],
     ['jsonb', '{"이름":"김"}', { 이름: '김' }],
+    ['json', '{"X-이름":"김"}', { 'X-이름': '김' }],
     ['outcome', 'sent', 'sent'],
     ['campaign_status', 'draft', 'draft'],
   ];

