@@ -9,6 +9,7 @@ import { registerMaintenance } from './commands/maintenance.ts';
 import { registerPreview } from './commands/preview.ts';
 import { registerSend } from './commands/send.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerWork } from './commands/work.ts';
 import { loadConfig } from './config.ts';
 import { messageOf, SendstateError } from './errors.ts';
 import { VERSION } from './version.ts';
@@ -24,6 +25,12 @@ class Signals {
   constructor() {
     process.on('SIGINT', () => this.#received());
     process.on('SIGTERM', () => this.#received());
+    // From the parent of several worker processes; one that has died cannot ask any more.
+    process.on('message', (word) => {
+      if (word === 'finish') this.#graceful.abort();
+      if (word === 'end') this.#now.abort();
+    });
+    process.on('disconnect', () => this.#graceful.abort());
   }
 
   #received(): void {
@@ -84,6 +91,7 @@ export function createProgram(): Command {
   registerImport(program, contextOf);
   registerPreview(program, contextOf);
   registerSend(program, contextOf);
+  registerWork(program, contextOf);
   registerLifecycle(program, contextOf);
   registerStatus(program, contextOf);
   registerDb(program, contextOf);
@@ -121,4 +129,8 @@ async function main(): Promise<number> {
   }
 }
 
-if (import.meta.main) process.exitCode = await main();
+if (import.meta.main) {
+  process.exitCode = await main();
+  // A channel to a parent would keep the process alive.
+  if (process.connected) process.disconnect();
+}

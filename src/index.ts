@@ -32,9 +32,12 @@ export {
   type SendState,
 } from './sending/states.ts';
 export { type CaptureOptions, type CaptureServer, startCapture } from './smtp/capture.ts';
+export { createDeliverer, TRANSPORTS, type TransportName } from './smtp/choose.ts';
 export { classify, type Verdict } from './smtp/classify.ts';
 export type { Deliverer, Delivery, OutgoingMail, Reply } from './smtp/deliverer.ts';
 export { createNodemailerDeliverer, deliverThrough } from './smtp/nodemailer.ts';
+export { createSmtpTransport } from './smtp/nodemailer-transport.ts';
+export { probeRelay, type RelayReport } from './smtp/probe.ts';
 export { parseRelay, type RelayOptions } from './smtp/relay.ts';
 export { type AttachmentSource, type CreateOptions, create } from './verbs/create.ts';
 export { type Diagnosis, doctor } from './verbs/doctor.ts';
@@ -43,5 +46,5 @@ export { migrate, type OpenOptions, open, type Sendstate } from './verbs/open.ts
 export { type ImportPeopleOptions, importPeople, retry } from './verbs/people.ts';
 export { preview, type TestResult, test } from './verbs/preview.ts';
 export { campaigns, recipients, type Status, status } from './verbs/status.ts';
-export { send, type WorkOptions, work } from './verbs/work.ts';
+export { type SendOptions, send, type WorkOptions, work } from './verbs/work.ts';
 export { VERSION } from './version.ts';

@@ -63,7 +63,6 @@ async function runCapture(context: Context, flags: CaptureFlags): Promise<void> 
   context.out(
     context.json ? JSON.stringify(result) : `${result.accepted} mails to ${result.recipients} addresses.`,
   );
-  if (process.connected) process.disconnect();
 }
 
 /** `capture` */

@@ -2,9 +2,9 @@ import { findCampaign } from '../campaigns/campaigns.ts';
 import { SendstateError } from '../errors.ts';
 import type { ComposedMessage } from '../message/compose.ts';
 import { type Preview, previewOf } from '../message/preview.ts';
+import { createDeliverer } from '../smtp/choose.ts';
 import { classify } from '../smtp/classify.ts';
 import type { Delivery } from '../smtp/deliverer.ts';
-import { createNodemailerDeliverer } from '../smtp/nodemailer.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { composerFor } from './create.ts';
 import type { Sendstate } from './open.ts';
@@ -76,7 +76,7 @@ export async function test(
 }
 
 async function deliverOne(relay: RelayOptions, message: ComposedMessage): Promise<Delivery> {
-  const deliverer = createNodemailerDeliverer({ ...relay, connections: 1 });
+  const deliverer = createDeliverer({ ...relay, connections: 1 });
   try {
     return await new Promise<Delivery>((resolve) => deliverer.deliver(message, resolve));
   } finally {

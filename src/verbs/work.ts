@@ -1,8 +1,8 @@
 import { findCampaign, startCampaign } from '../campaigns/campaigns.ts';
 import { DEFAULT_LEASE_SECONDS } from '../sending/heartbeat.ts';
 import { type PollEnd, Poller, type SendEvent } from '../sending/poller.ts';
+import { createDeliverer, type TransportName } from '../smtp/choose.ts';
 import type { Deliverer } from '../smtp/deliverer.ts';
-import { createNodemailerDeliverer } from '../smtp/nodemailer.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { VERSION } from '../version.ts';
 import { composerFor } from './create.ts';
@@ -11,6 +11,8 @@ import type { Sendstate } from './open.ts';
 export interface WorkOptions {
   /** The relay, or anything that delivers. */
   readonly relay: RelayOptions | Deliverer;
+  /** Who speaks to the relay. Default `auto`: the fast client, and nodemailer for what that does not do. */
+  readonly transport?: TransportName | undefined;
   /** Recipients in a claim (1…10,000). Default 500. */
   readonly batch?: number | undefined;
   /** Recipients that may be in doubt after this process dies. Default 4 × the relay's capacity, at least 100. */
@@ -22,6 +24,11 @@ export interface WorkOptions {
   readonly signal?: AbortSignal | undefined;
   /** The second signal: connections are cut, what is in flight stays in doubt and is rescued by others. */
   readonly abortSignal?: AbortSignal | undefined;
+}
+
+export interface SendOptions extends WorkOptions {
+  /** Only help with what runs: do not start the campaign. Default false. */
+  readonly join?: boolean | undefined;
 }
 
 /** Recipients in a claim. */
@@ -37,7 +44,9 @@ async function poll(
   campaignId: number | null,
   until: 'finished' | 'idle' | 'stopped',
 ): Promise<PollEnd> {
-  const deliverer = isDeliverer(options.relay) ? options.relay : createNodemailerDeliverer(options.relay);
+  const deliverer = isDeliverer(options.relay)
+    ? options.relay
+    : createDeliverer(options.relay, options.transport);
   const poller = new Poller(
     app.database,
     deliverer,
@@ -77,9 +86,9 @@ async function poll(
  * @returns `ended`; `stopped` after the signal; `relay` when the relay refuses the sender (nobody fails for it)
  * @throws SendstateError `campaign-unknown`, `campaign-empty`, `campaign-status`
  */
-export async function send(app: Sendstate, name: string, options: WorkOptions): Promise<PollEnd> {
+export async function send(app: Sendstate, name: string, options: SendOptions): Promise<PollEnd> {
   const { campaignId, status } = await findCampaign(app.database, name);
-  if (status !== 'running') await startCampaign(app.database, name);
+  if (status !== 'running' && options.join !== true) await startCampaign(app.database, name);
   return await poll(app, options, campaignId, 'finished');
 }
 

@@ -1,0 +1,77 @@
+import { type Command, Option } from 'commander';
+import { type SendEvent, TRANSPORTS, type TransportName, type WorkOptions } from '../index.ts';
+import { count } from '../progress/format.ts';
+import { type Context, relayOf } from './context.ts';
+import { integer } from './options.ts';
+
+/** What `send` and `work` are told alike. */
+export interface WorkFlags {
+  readonly batch?: number;
+  readonly window?: number;
+  readonly lease?: number;
+  readonly transport?: TransportName;
+  readonly processes?: number;
+  /** One of several processes that a parent started. */
+  readonly child?: boolean;
+}
+
+/** The options that `send` and `work` share. */
+export function workOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--transport <name>',
+        'who speaks to the relay (default: auto, the fast client where it can)',
+      ).choices(TRANSPORTS),
+    )
+    .option('--batch <n>', 'recipients in a claim (default: 500)', integer(1, 10_000))
+    .option(
+      '--window <n>',
+      'recipients that may be in doubt after a crash (default: 4 × connections, at least 100)',
+      integer(1, 10_000),
+    )
+    .option(
+      '--lease <seconds>',
+      "silence after which others take over this worker's claims (default: 15)",
+      integer(2, 3600),
+    )
+    .option('--processes <n>', 'work in so many processes on this machine (default: 1)', integer(1, 64))
+    .addOption(new Option('--child').hideHelp());
+}
+
+/** The same as the library wants it. */
+export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOptions, 'onEvent'> {
+  const { batch, window, lease, transport } = flags;
+  const { signal, abortSignal } = context;
+  return { relay: relayOf(context), transport, batch, window, leaseSeconds: lease, signal, abortSignal };
+}
+
+/** What happened, in words; null for what needs none. */
+export function wordsOf(event: SendEvent): string | null {
+  switch (event.kind) {
+    case 'refused':
+      return `${event.name} is paused: ${event.reason}`;
+    case 'relay': {
+      const { state, reason } = event.breaker;
+      if (event.misconfigured !== null)
+        return `The relay refuses us: ${event.misconfigured}. Nobody fails for it; correct SMTP_URL or the sender.`;
+      if (state === 'open')
+        return `The relay is in trouble: ${reason ?? 'no reason given'}. Waiting; nobody is charged an attempt.`;
+      return state === 'closed' ? 'The relay works again.' : null;
+    }
+    case 'rescued': {
+      const { workers, recipients, ambiguous } = event.rescue;
+      return `Took over ${count(recipients)} recipients from ${workers} workers that died; ${count(ambiguous)} of them may have been sent.`;
+    }
+    case 'presumed-dead':
+      return 'This worker was silent for too long; others took its claims. Going on with new ones.';
+    case 'claims-lost':
+      return `${event.name}: ${event.claims} claims were taken over by others.`;
+    case 'database-lost':
+      return `The database does not answer: ${event.why}. Results are kept and written when it is back.`;
+    case 'database-back':
+      return 'The database is back.';
+    default:
+      return null;
+  }
+}
