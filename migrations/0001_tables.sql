@@ -98,8 +98,10 @@ comment on column recipient.vars is 'The other columns of the CSV by name, for t
 -- Rows that came back. An ordinary journey never touches retry_at, so this index costs it nothing.
 create index recipient_retry on recipient (campaign_id, retry_at) where retry_at is not null;
 
--- One mail a person: Kim@example.com and kim@example.com are the same mailbox everywhere that matters.
-create unique index recipient_address on recipient (campaign_id, lower(address));
+-- One mail a person: Kim@example.com and kim@example.com are the same mailbox everywhere that matters. The address comes
+-- first, so that one person is found in every campaign, and so that this index never looks like a way to a campaign's
+-- rows: with statistics from before an import it would be taken instead of the primary key.
+create unique index recipient_address on recipient (lower(address), campaign_id);
 
 create table claim (
   campaign_id     bigint not null,

@@ -4,6 +4,7 @@ import { registerCreate, registerLifecycle } from './commands/campaign.ts';
 import { registerCapture } from './commands/capture.ts';
 import type { Context } from './commands/context.ts';
 import { registerDb } from './commands/db.ts';
+import { registerDemo } from './commands/demo.ts';
 import { registerImport } from './commands/import.ts';
 import { registerMaintenance } from './commands/maintenance.ts';
 import { registerPreview } from './commands/preview.ts';
@@ -16,6 +17,8 @@ import { VERSION } from './version.ts';
 
 const FAILED = 1;
 const WRONG_USAGE = 2;
+/** After a second signal, milliseconds: enough to cut connections and say where things stand, if the database answers. */
+const END_WITHIN_MS = 3_000;
 
 /** The first signal asks to finish, the second to end, the third ends. Nobody listens until a command asks. */
 class Signals {
@@ -28,18 +31,27 @@ class Signals {
     // From the parent of several worker processes; one that has died cannot ask any more.
     process.on('message', (word) => {
       if (word === 'finish') this.#graceful.abort();
-      if (word === 'end') this.#now.abort();
+      if (word === 'end') this.#end();
     });
     process.on('disconnect', () => this.#graceful.abort());
   }
 
   #received(): void {
     if (this.#now.signal.aborted) process.exit(FAILED);
-    if (this.#graceful.signal.aborted) this.#now.abort();
+    if (this.#graceful.signal.aborted) this.#end();
     else {
       process.stderr.write('\nFinishing what is in flight; once more to end at once.\n');
       this.#graceful.abort();
     }
+  }
+
+  #end(): void {
+    this.#now.abort();
+    const giveUp = setTimeout(() => {
+      process.stderr.write('Ended without waiting any longer; other workers take over what this one held.\n');
+      process.exit(FAILED);
+    }, END_WITHIN_MS);
+    giveUp.unref();
   }
 
   get graceful(): AbortSignal {
@@ -86,6 +98,7 @@ export function createProgram(): Command {
     .exitOverride()
     .showHelpAfterError('(sendstate help COMMAND says more)')
     .configureHelp({ sortSubcommands: false });
+  registerDemo(program, contextOf);
   registerMaintenance(program, contextOf);
   registerCreate(program, contextOf);
   registerImport(program, contextOf);
@@ -113,7 +126,8 @@ function explain(error: unknown): void {
   }
 }
 
-async function main(): Promise<number> {
+/** Runs the program with the arguments of the process. @returns its exit code */
+export async function main(): Promise<number> {
   // Whoever reads our output may have seen enough: head, a pager, a closed terminal.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

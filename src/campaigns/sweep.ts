@@ -3,7 +3,7 @@ import { inTransaction } from '../database/connect.ts';
 import type { Outcome, Retryable } from '../sending/states.ts';
 
 /**
- * Rows in one statement. Ten thousand take about a fifth of a second: short enough that nothing waits behind it, long
+ * Rows in one statement; a literal in it, so that the planner knows. Ten thousand take about a fifth of a second: short enough that nothing waits behind it, long
  * enough that a million rows are a hundred round trips.
  */
 const ROWS_PER_STATEMENT = 10_000;
@@ -36,13 +36,13 @@ async function walk(
  */
 const CANCEL = `
 with picked as materialized (
-  select recipient_id, retry_at is not null as retrying from recipient
+  select recipient_id, ctid as tid, retry_at is not null as retrying from recipient
   where campaign_id = $1 and recipient_id > $2 and send_state = 0
     and (select status = 'cancelled' from campaign where campaign_id = $1)
-  order by recipient_id limit $3 for no key update skip locked
+  order by recipient_id limit ${ROWS_PER_STATEMENT} for no key update skip locked
 ), put as (
   update recipient r set send_state = 2, outcome = 'cancelled', done_at = now(), retry_at = null
-  from picked p where r.campaign_id = $1 and r.recipient_id = p.recipient_id
+  from picked p where r.ctid = p.tid and r.send_state = 0
   returning r.recipient_id, p.retrying
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, waiting, retrying, cancelled)
@@ -55,7 +55,7 @@ select count(*), coalesce(max(recipient_id), 0) from put`;
 /** Turns every waiting recipient of a cancelled campaign into `cancelled`. Returns how many. */
 export async function sweepCancelled(db: Database, campaignId: number): Promise<number> {
   return await walk(db, async (transaction, after) => {
-    const [row] = await rows<[number, number]>(transaction, CANCEL, [campaignId, after, ROWS_PER_STATEMENT]);
+    const [row] = await rows<[number, number]>(transaction, CANCEL, [campaignId, after]);
     return { count: row?.[0] ?? 0, last: row?.[1] ?? 0 };
   });
 }
@@ -66,17 +66,17 @@ export async function sweepCancelled(db: Database, campaignId: number): Promise<
  */
 const RETRY = `
 with picked as materialized (
-  select recipient_id from recipient
-  where campaign_id = $1 and recipient_id > $2 and send_state = 2 and outcome = $4::outcome
-  order by recipient_id limit $3 for no key update
+  select recipient_id, ctid as tid from recipient
+  where campaign_id = $1 and recipient_id > $2 and send_state = 2 and outcome = $3::outcome
+  order by recipient_id limit ${ROWS_PER_STATEMENT} for no key update
 ), put as (
   update recipient r set send_state = 0, outcome = null, done_at = null, attempts = 0, retry_at = now()
-  from picked p where r.campaign_id = $1 and r.recipient_id = p.recipient_id
+  from picked p where r.ctid = p.tid and r.send_state = 2
   returning r.recipient_id, r.reply_code, r.reply
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, retrying, rejected, expired, invalid, unconfirmed, suppressed, cancelled)
   select $1, 0, 0, count(*), ${['rejected', 'expired', 'invalid', 'unconfirmed', 'suppressed', 'cancelled']
-    .map((name) => `case when $4 = '${name}' then -count(*) else 0 end`)
+    .map((name) => `case when $3 = '${name}' then -count(*) else 0 end`)
     .join(', ')}
   from put having count(*) > 0
   on conflict (campaign_id, worker_id, lane) do update set retrying = c.retrying + excluded.retrying, rejected = c.rejected + excluded.rejected,
@@ -103,7 +103,7 @@ export async function retryOutcome(
 ): Promise<number> {
   return await walk(db, async (transaction, after) => {
     type Put = [id: number, code: number | null, reply: string | null];
-    const put = await rows<Put>(transaction, RETRY, [campaignId, after, ROWS_PER_STATEMENT, outcome]);
+    const put = await rows<Put>(transaction, RETRY, [campaignId, after, outcome]);
     if (countsFailures(outcome)) {
       const reasons = new Map<string, number>();
       for (const [, code, reply] of put) {

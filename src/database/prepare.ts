@@ -7,7 +7,11 @@ import { codeOf } from './problems.ts';
 export { isTransient } from './problems.ts';
 
 /** A hot statement: runs on any connection of the pool, rows come as arrays in the order of its columns. */
-export type Statement = <Row extends unknown[]>(db: Database, values: readonly unknown[]) => Promise<Row[]>;
+export interface Statement {
+  <Row extends unknown[]>(db: Database, values: readonly unknown[]): Promise<Row[]>;
+  /** The statement itself, for EXPLAIN. */
+  readonly text: string;
+}
 
 /** Pools behind a pooler that hands each transaction to another server connection and does not know our names. */
 const unnamed = new WeakSet<pg.Pool>();
@@ -30,7 +34,7 @@ function isNameTrouble(error: unknown): boolean {
  */
 export function prepare(text: string): Statement {
   const name = `sendstate-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
-  return async <Row extends unknown[]>(db: Database, values: readonly unknown[]): Promise<Row[]> => {
+  const run = async <Row extends unknown[]>(db: Database, values: readonly unknown[]): Promise<Row[]> => {
     const query = { text, values: values as unknown[], rowMode: 'array' as const };
     if (!unnamed.has(db.pool)) {
       try {
@@ -42,4 +46,5 @@ export function prepare(text: string): Statement {
     }
     return (await db.pool.query<Row>(query)).rows;
   };
+  return Object.assign(run, { text });
 }

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto';
 import { SendstateError } from '../errors.ts';
 import { inOnePiece } from './body-encoder.ts';
+import { envelopeFrom, messageIdDomain } from './envelope.ts';
 import { dateHeader, unstructured } from './headers.ts';
 import { type Address, mailbox, readAddress } from './mailbox.ts';
-import { type Piece, type Row, renderText, Unrenderable } from './rendering.ts';
+import { type Chunks, type Piece, type Row, renderText, Unrenderable } from './rendering.ts';
 import { type Attachment, buildStructure } from './structure.ts';
 import { type CompiledTemplates, compileTemplates, type MessageSource } from './template.ts';
 import { BodyEncoders } from './transfer-encoding.ts';
@@ -57,6 +58,8 @@ export interface Composer {
 const LIMITS = {
   /** Characters of a rendered subject or extra header. 8,000: relays refuse more long before. */
   headerCharacters: 8_000,
+  /** Characters of a rendered text or html. 5 million: no relay takes more; a row's 10 MB cell must not stop a worker. */
+  bodyCharacters: 5_000_000,
 };
 
 /**
@@ -70,6 +73,7 @@ export function compileMessage(options: MessageOptions): Composer {
 }
 
 interface Body {
+  readonly part: 'text' | 'html';
   /** Everything up to this body's Content-Transfer-Encoding. */
   readonly before: string;
   readonly encoders: BodyEncoders;
@@ -93,17 +97,20 @@ class CompiledMessage {
     this.#campaignId = String(options.campaignId);
     this.#envelopeFrom = envelopeFrom(options.bounceTo);
     this.#messageIdDomain = messageIdDomain(options.messageIdDomain);
-    const unique = hash('sha256', `boundary ${this.#campaignId} ${JSON.stringify(options.source)}`).slice(
-      0,
-      40,
-    );
+    const { subject, html, text } = options.source;
+    const unique = hash('sha256', JSON.stringify([this.#campaignId, subject, html, text])).slice(0, 40);
     const present = { text: templates.text !== null, html: templates.html !== null };
     const structure = buildStructure(present, options.attachments, unique);
     this.#bodies = structure.gaps.map((gap) => {
       const template = gap.part === 'text' ? templates.text : templates.html;
       if (template === null)
         throw new Error(`The structure has a gap for ${gap.part}, which there is none of`);
-      return { before: inOnePiece(gap.before), template, encoders: new BodyEncoders(template.sample) };
+      return {
+        part: gap.part,
+        before: inOnePiece(gap.before),
+        template,
+        encoders: new BodyEncoders(template.sample),
+      };
     });
     // A message ends with a line break; a multipart's closing boundary brings its own.
     this.#after = structure.after.length > 0 ? structure.after : Buffer.from('\r\n');
@@ -116,8 +123,9 @@ class CompiledMessage {
     } catch (error) {
       if (error instanceof Unrenderable) return { kind: 'invalid', why: error.message };
       // A value's own nesting can exhaust the stack in the html parser; that is the row's fault and nobody else's.
-      if (error instanceof RangeError)
+      if (error instanceof RangeError && /call stack|string length/i.test(error.message)) {
         return { kind: 'invalid', why: `cannot be rendered: ${error.message}` };
+      }
       throw error;
     }
   }
@@ -151,6 +159,9 @@ class CompiledMessage {
     const pieces = this.#pieces;
     pieces.length = 0;
     const chunks = body.template.render(recipient, pieces);
+    if (lengthOf(pieces, chunks) > LIMITS.bodyCharacters) {
+      throw new Unrenderable(`the ${body.part} has more than ${LIMITS.bodyCharacters} characters`);
+    }
     const encoded = body.encoders.encode(pieces, chunks);
     return `${body.before}Content-Transfer-Encoding: ${encoded.encoding}\r\n\r\n${encoded.body}`;
   }
@@ -182,6 +193,13 @@ function fixedSubject(subject: string | null): string | null {
   return headerField('Subject', subject);
 }
 
+function lengthOf(pieces: readonly Piece[], chunks: Chunks): number {
+  let length = 0;
+  for (const piece of pieces)
+    length += (typeof piece === 'string' ? piece : (chunks.texts[piece] ?? '')).length;
+  return length;
+}
+
 /** With its CRLF; '' when the value is empty. */
 function headerField(name: string, value: string): string {
   if (value.length > LIMITS.headerCharacters) {
@@ -197,31 +215,4 @@ function ascii(head: string, after: Buffer): Buffer {
   raw.write(head, 0, 'latin1');
   after.copy(raw, head.length);
   return raw;
-}
-
-function envelopeFrom(bounceTo: string | null): Address | null {
-  if (bounceTo === null) return null;
-  if (bounceTo === '' || bounceTo === '<>') return { address: '', smtputf8: false };
-  const address = readAddress(bounceTo);
-  if (address === null) {
-    throw new SendstateError(
-      'bounce-to-invalid',
-      `The bounce address ${JSON.stringify(bounceTo)} is not an address`,
-      {
-        hint: 'Write it as bounces@example.com, or <> for none.',
-      },
-    );
-  }
-  return address;
-}
-
-function messageIdDomain(domain: string | null): string | null {
-  if (domain === null) return null;
-  const read = readAddress(`id@${domain}`);
-  if (read === null) {
-    throw new SendstateError('message-id-domain', `${JSON.stringify(domain)} is not a domain`, {
-      hint: 'Use a domain of yours, such as example.com.',
-    });
-  }
-  return read.address.slice(3);
 }

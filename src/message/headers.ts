@@ -72,7 +72,7 @@ export function oneLine(value: string): string {
  * everybody reads what the row says.
  */
 export function unstructured(name: string, value: string): string | null {
-  const text = oneLine(value);
+  const text = holdsUris(name) ? oneLine(value).replaceAll('=?', '=%3F') : oneLine(value);
   const plain = PRINTABLE.test(text) && !text.includes('=?');
   if (plain && name.length + 2 + text.length <= LINE) return `${name}: ${text}`;
   if (holdsUris(name)) return plain ? foldWords(name, text) : null;

@@ -18,6 +18,8 @@ const DOT_ATOM =
 /** A quoted local part without spaces, angle brackets and controls, which no envelope of ours may hold. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])+"$/;
 const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
+/** What a domain may be written in before it becomes A-labels: letters, digits, hyphens and the dots of IDNA. */
+const DOMAIN_LETTERS = /^[\p{L}\p{M}\p{N}\-.\u3002\uff0e\uff61]+$/u;
 const ADDRESS_LITERAL = /^\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9a-f:.]+)\]$/i;
 /** What nearly every address is: plain, lower case domain. */
 const ORDINARY =
@@ -34,6 +36,8 @@ export function readAddress(text: string): Address | null {
   const local = text.slice(0, at);
   if (at < 1 || !(DOT_ATOM.test(local) || QUOTED.test(local))) return null;
   const written = text.slice(at + 1);
+  // domainToASCII would silently drop line breaks and decode percent signs.
+  if (!ADDRESS_LITERAL.test(written) && !DOMAIN_LETTERS.test(written)) return null;
   const domain = ADDRESS_LITERAL.test(written) ? written : domainToASCII(written);
   if (!ADDRESS_LITERAL.test(domain) && !DOMAIN.test(domain)) return null;
   const address = `${local}@${domain}`;

@@ -1,10 +1,10 @@
-import { type BodyEncoder, inOnePiece } from './body-encoder.ts';
+import type { BodyEncoder } from './body-encoder.ts';
 import type { Chunks, Piece } from './rendering.ts';
 
 /** RFC 2045 §6.7 (5): 76 characters with the "=" of a soft line break. */
 const LINE = 75;
 
-const HEX = Array.from({ length: 256 }, (_, byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`);
+const HEX = '0123456789ABCDEF';
 const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -31,10 +31,7 @@ interface Encoded {
  * after at most one more soft break. A space at the end of a chunk or value is always encoded: a line break may follow.
  */
 export function quotedPrintableBody(chunks: Chunks): BodyEncoder {
-  const prepared = chunks.texts.map((text) => {
-    const encoded = encodeText(text);
-    return { ...encoded, text: inOnePiece(encoded.text) };
-  });
+  const prepared = chunks.texts.map(encodeText);
   const encode = (pieces: readonly Piece[]): string => {
     let body = '';
     let column = 0;
@@ -88,33 +85,45 @@ let lastShort = { value: '', encoded: '' };
 
 function encodeText(text: string): Encoded {
   const bytes = Buffer.from(text, 'utf8');
-  let encoded = '';
+  // At worst three characters a byte and a soft break of three for every 25 of them.
+  const encoded = Buffer.allocUnsafe(bytes.length * 3 + Math.ceil(bytes.length / 25) * 3);
+  let length = 0;
   let column = 0;
   let first = -1;
-  const endLine = (end: string): void => {
-    if (first < 0) first = column;
-    encoded += end;
-    column = 0;
-  };
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at] as number;
     if (byte === LF || byte === CR) {
       if (byte === CR && bytes[at + 1] === LF) at++;
-      endLine('\r\n');
+      if (first < 0) first = column;
+      column = 0;
+      encoded[length++] = CR;
+      encoded[length++] = LF;
       continue;
     }
-    const token = tokenOf(byte, bytes[at + 1]);
-    if (column + token.length > LINE) endLine('=\r\n');
-    encoded += token;
-    column += token.length;
+    const literal = standsForItself(byte, bytes[at + 1]);
+    if (column + (literal ? 1 : 3) > LINE) {
+      if (first < 0) first = column;
+      column = 0;
+      encoded[length++] = EQUALS;
+      encoded[length++] = CR;
+      encoded[length++] = LF;
+    }
+    column += literal ? 1 : 3;
+    encoded[length++] = literal ? byte : EQUALS;
+    if (literal) continue;
+    encoded[length++] = HEX.charCodeAt(byte >> 4);
+    encoded[length++] = HEX.charCodeAt(byte & 15);
   }
-  return { text: encoded, first: first < 0 ? column : first, last: column, breaks: first >= 0 };
+  return {
+    text: encoded.toString('latin1', 0, length),
+    first: first < 0 ? column : first,
+    last: column,
+    breaks: first >= 0,
+  };
 }
 
-function tokenOf(byte: number, next: number | undefined): string {
-  if (byte === SPACE || byte === TAB) {
-    const endsLine = next === undefined || next === LF || next === CR;
-    return endsLine ? (HEX[byte] as string) : String.fromCharCode(byte);
-  }
-  return byte > SPACE && byte < 0x7f && byte !== EQUALS ? String.fromCharCode(byte) : (HEX[byte] as string);
+/** RFC 2045 §6.7 (2) and (3): printable ASCII does, white space only where no line ends behind it. */
+function standsForItself(byte: number, next: number | undefined): boolean {
+  if (byte === SPACE || byte === TAB) return next !== undefined && next !== LF && next !== CR;
+  return byte > SPACE && byte < 0x7f && byte !== EQUALS;
 }

@@ -1,5 +1,7 @@
 import { parseAddress } from './addresses.ts';
+import { ByteText } from './byte-text.ts';
 import type { Columns } from './columns.ts';
+import { MailboxSet } from './mailbox-set.ts';
 import type { CsvRecord } from './read-csv.ts';
 
 /** A row that is not taken, and why. */
@@ -9,117 +11,131 @@ export interface Reject {
   readonly original: string;
 }
 
+export interface ChunkLimits {
+  readonly chunkRows: number;
+  readonly chunkChars: number;
+}
+
+/** Why a row is not taken although there is nothing wrong with it. */
 export const duplicateInFile = 'duplicate: the address stands further up in this file';
 export const duplicateInTable = 'duplicate: the campaign has this address already';
 
-/** Bytes that a chunk's COPY text has room for at first; it grows with the rows and is used again. */
-const firstCopyBytes = 1024 * 1024;
+const firstBytes = 256 * 1024;
 
 /**
  * Rows on their way into the database: checked, without duplicates among themselves, written as COPY text. It is filled,
- * handed over, emptied and used again. Of each row only the line and the original text are kept, for what the database
- * refuses: whatever a chunk holds on to survives several garbage collections, and that is what the memory of an import
- * is made of.
+ * handed over, emptied and used again.
+ *
+ * The original text of every row is kept until the database has answered, because it may turn out to be a duplicate. It is kept
+ * as bytes, as is everything else: objects that live as long as a chunk are what makes the memory of a Node process grow.
  */
 export class Chunk {
   readonly #columns: Columns;
+  readonly #limits: ChunkLimits;
   /** `"name":` for each column, null for the address column; escaped for COPY. */
   readonly #keys: readonly (string | null)[];
-  readonly #seen = new Set<string>();
-  readonly #lines: number[] = [];
-  readonly #originals: string[] = [];
-  #copy = Buffer.allocUnsafe(firstCopyBytes);
-  #copyBytes = 0;
+  readonly #mailboxes: MailboxSet;
+  readonly #copy = new ByteText(firstBytes);
+  readonly #originals = new ByteText(firstBytes);
+  // Of each row, by its number in the chunk: its line, where its original ends, and why it is not taken.
+  readonly #lines: Float64Array;
+  readonly #ends: Float64Array;
+  readonly #reasons: (string | null)[] = [];
   #chars = 0;
-  #read = 0;
-  /** Rows that were put aside, and how many of them because the address stands further up in this chunk. */
-  readonly rejects: Reject[] = [];
-  #duplicates = 0;
+  #offered = 0;
 
-  constructor(columns: Columns) {
+  constructor(columns: Columns, limits: ChunkLimits) {
     this.#columns = columns;
+    this.#limits = limits;
     this.#keys = columns.names.map((name, index) =>
       index === columns.addressIndex ? null : `${jsonForCopy(name)}:`,
     );
+    this.#mailboxes = new MailboxSet(limits.chunkRows);
+    this.#lines = new Float64Array(limits.chunkRows);
+    this.#ends = new Float64Array(limits.chunkRows);
   }
 
   /** Rows that were put in, taken or not. */
   get read(): number {
-    return this.#read;
+    return this.#reasons.length;
   }
 
-  /** Rows that are offered to the database. */
+  /** Rows that are offered to the database and were not refused by it. */
   get offered(): number {
-    return this.#lines.length;
+    return this.#offered;
   }
 
-  get duplicates(): number {
-    return this.#duplicates;
+  /** It has to be handed over before another row is put in. */
+  get full(): boolean {
+    return this.read >= this.#limits.chunkRows || this.#chars >= this.#limits.chunkChars;
   }
 
-  /** Characters that it holds. */
-  get chars(): number {
-    return this.#chars;
-  }
-
-  /** The offered rows as COPY text: n (from 0), address, vars. Valid until the chunk is emptied. */
+  /** The offered rows as COPY text: number in the chunk, address, vars. Valid until a row is put in. */
   get copyText(): Buffer {
-    return this.#copy.subarray(0, this.#copyBytes);
-  }
-
-  /** The offered row n as a reject. */
-  reject(n: number, reason: string): Reject {
-    const line = this.#lines[n];
-    const original = this.#originals[n];
-    if (line === undefined || original === undefined) throw new Error(`row ${n} was never offered`);
-    return { line, original, reason };
+    return this.#copy.bytes;
   }
 
   /** Checks one row and takes it or puts it aside with a reason. */
   add(record: CsvRecord): void {
-    const { line, original } = record;
-    this.#read += 1;
-    this.#chars += original.length;
-    const address = this.#check(record);
-    if (address === null) return;
-    const key = mailboxKey(address);
-    if (this.#seen.has(key)) {
-      this.rejects.push({ line, original, reason: duplicateInFile });
-      this.#duplicates += 1;
-      return;
+    const row = this.read;
+    this.#originals.write(record.original);
+    this.#lines[row] = record.line;
+    this.#ends[row] = this.#originals.length;
+    this.#chars += record.original.length;
+    this.#reasons.push(this.#offer(row, record));
+  }
+
+  /** Puts an offered row aside after all. */
+  refuse(row: number, reason: string): void {
+    if (this.#reasons[row] !== null) throw new Error(`row ${row} of the chunk was never offered`);
+    this.#reasons[row] = reason;
+    this.#offered -= 1;
+  }
+
+  /** The rows that are not taken, in file order. */
+  *rejects(): Generator<Reject> {
+    const originals = this.#originals.bytes;
+    for (const [row, reason] of this.#reasons.entries()) {
+      if (reason === null) continue;
+      const start = row === 0 ? 0 : this.#ends[row - 1];
+      yield {
+        line: this.#lines[row] ?? 0,
+        reason,
+        original: originals.toString('utf8', start, this.#ends[row]),
+      };
     }
-    this.#seen.add(key);
-    this.#write(`${this.#lines.length}\t${address}\t${this.#json(record.cells)}\n`);
-    this.#lines.push(line);
-    this.#originals.push(original);
   }
 
   empty(): void {
-    this.#seen.clear();
-    this.#lines.length = 0;
-    this.#originals.length = 0;
-    this.rejects.length = 0;
-    this.#copyBytes = 0;
+    this.#mailboxes.clear();
+    this.#copy.cut(0);
+    this.#originals.cut(0);
+    this.#reasons.length = 0;
     this.#chars = 0;
-    this.#read = 0;
-    this.#duplicates = 0;
+    this.#offered = 0;
   }
 
-  /** The address, or null for a row that has been put aside. */
-  #check(record: CsvRecord): string | null {
+  /** Writes the row for COPY, or says why not. */
+  #offer(row: number, record: CsvRecord): string | null {
     const { addressIndex, names } = this.#columns;
-    const { cells, line, original } = record;
-    let reason = record.problem;
-    if (reason === null && cells.length !== names.length) {
-      reason = `${count(cells.length, 'column')}, but the first row has ${names.length}`;
+    const { cells, problem } = record;
+    if (problem !== null) return problem;
+    if (cells.length !== names.length) {
+      return `${count(cells.length, 'column')}, but the first row has ${names.length}`;
     }
-    if (reason === null) {
-      const parsed = parseAddress(cells[addressIndex] ?? '');
-      if (!parsed.ok) reason = parsed.reason;
-      else if (original.includes('\0')) reason = 'a NUL character, which a database cannot hold';
-      else return parsed.address;
+    const parsed = parseAddress(cells[addressIndex] ?? '');
+    if (!parsed.ok) return parsed.reason;
+    if (record.original.includes('\0')) return 'a NUL character, which a database cannot hold';
+    const before = this.#copy.length;
+    const number = `${row}\t`;
+    const text = `${number}${parsed.address}\t${this.#json(cells)}\n`;
+    this.#copy.write(text);
+    if (!this.#mailboxes.add(this.#copy.bytes, before + number.length)) {
+      this.#copy.cut(before);
+      return duplicateInFile;
     }
-    this.rejects.push({ line, original, reason });
+    this.#chars += text.length;
+    this.#offered += 1;
     return null;
   }
 
@@ -133,26 +149,6 @@ export class Chunk {
     }
     return json === '' ? '{}' : `${json}}`;
   }
-
-  #write(row: string): void {
-    // A UTF-16 unit takes three bytes of UTF-8 at most.
-    const needed = this.#copyBytes + row.length * 3;
-    if (needed > this.#copy.length) {
-      const larger = Buffer.allocUnsafe(Math.max(needed, this.#copy.length * 2));
-      this.#copy.copy(larger, 0, 0, this.#copyBytes);
-      this.#copy = larger;
-    }
-    this.#copyBytes += this.#copy.write(row, this.#copyBytes);
-    this.#chars += row.length;
-  }
-}
-
-/**
- * What makes two addresses the same person, exactly as the unique index does: `lower(address)` in the C collation, which
- * knows the letters A to Z only.
- */
-export function mailboxKey(address: string): string {
-  return address.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** What JSON or COPY text would read as something else. */

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { type ImportBounds, importBounds } from './bounds.ts';
-import { Chunk, duplicateInFile, type Reject } from './chunk.ts';
+import { Chunk, duplicateInFile, duplicateInTable } from './chunk.ts';
 import { explainFailure } from './import-errors.ts';
 import { beginImport, commitImport, withConnection } from './import-transaction.ts';
 import { RejectsFile } from './rejects.ts';
@@ -148,12 +148,12 @@ interface Taking extends Pick<ImportOptions, 'campaignId' | 'onProgress'> {
 /** Reads all rows and hands them over, a chunk in the database's hands while the next one is being filled. */
 async function takeTable(client: pg.ClientBase, table: Table, tally: Tally, options: Taking): Promise<void> {
   const { bounds, signal } = options;
-  let chunk = new Chunk(table.columns);
-  let other = new Chunk(table.columns);
+  let chunk = new Chunk(table.columns, bounds);
+  let other = new Chunk(table.columns, bounds);
   let taking: Promise<void> = Promise.resolve();
   const handOver = async (full: Chunk) => {
-    const refused = await takeChunk(client, options.campaignId, full);
-    await settle(full, refused, tally, options.rejects);
+    await takeChunk(client, options.campaignId, full);
+    await settle(full, tally, options.rejects);
     const { bytesRead, bytesTotal } = table;
     const rejected = tally.read - tally.imported;
     options.onProgress?.({ bytesRead, bytesTotal, read: tally.read, imported: tally.imported, rejected });
@@ -162,7 +162,7 @@ async function takeTable(client: pg.ClientBase, table: Table, tally: Tally, opti
     for await (const batch of table.batches) {
       for (const record of batch) {
         chunk.add(record);
-        if (chunk.read < bounds.chunkRows && chunk.chars < bounds.chunkChars) continue;
+        if (!chunk.full) continue;
         await taking;
         signal.throwIfAborted();
         taking = handOver(chunk);
@@ -179,22 +179,16 @@ async function takeTable(client: pg.ClientBase, table: Table, tally: Tally, opti
   await handOver(chunk);
 }
 
-/** Counts a chunk that the database has answered for, and writes down what was not taken, in file order. */
-async function settle(
-  chunk: Chunk,
-  refused: readonly Reject[],
-  tally: Tally,
-  rejects: RejectsFile | null,
-): Promise<void> {
-  const refusedInFile = refused.filter((reject) => reject.reason === duplicateInFile).length;
+/** Counts a chunk that the database has answered for, and writes down what was not taken. */
+async function settle(chunk: Chunk, tally: Tally, rejects: RejectsFile | null): Promise<void> {
   tally.read += chunk.read;
-  tally.imported += chunk.offered - refused.length;
-  tally.invalid += chunk.rejects.length - chunk.duplicates;
-  tally.duplicatesInFile += chunk.duplicates + refusedInFile;
-  tally.duplicatesInTable += refused.length - refusedInFile;
-  const all = [...chunk.rejects, ...refused];
-  all.sort((left, right) => left.line - right.line);
-  await rejects?.write(all);
+  tally.imported += chunk.offered;
+  for (const { reason } of chunk.rejects()) {
+    if (reason === duplicateInFile) tally.duplicatesInFile += 1;
+    else if (reason === duplicateInTable) tally.duplicatesInTable += 1;
+    else tally.invalid += 1;
+  }
+  await rejects?.write(chunk.rejects());
 }
 
 function previewOf(table: Table, fileName: string): ImportPreview {

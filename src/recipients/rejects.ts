@@ -4,6 +4,7 @@ import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { messageOf, SendstateError } from '../errors.ts';
+import { ByteText } from './byte-text.ts';
 import type { Reject } from './chunk.ts';
 
 /**
@@ -47,6 +48,7 @@ function quoted(text: string): string {
 export class RejectsFile {
   readonly #path: string;
   readonly #temporary: string;
+  readonly #rows = new ByteText(64 * 1024);
   #stream: WriteStream | null = null;
   #failure: unknown = null;
 
@@ -56,10 +58,13 @@ export class RejectsFile {
   }
 
   /** @throws SendstateError `rejects-file` */
-  async write(rejects: readonly Reject[]): Promise<void> {
-    if (rejects.length === 0) return;
+  async write(rejects: Iterable<Reject>): Promise<void> {
+    this.#rows.cut(0);
+    for (const reject of rejects) this.#rows.write(rejectRow(reject));
+    if (this.#rows.length === 0) return;
     const stream = this.#stream ?? this.#create();
-    const more = stream.write(rejects.map(rejectRow).join(''));
+    // A copy, because the stream may still be writing it when the next rows come.
+    const more = stream.write(Buffer.from(this.#rows.bytes));
     if (more || this.#failure !== null) return this.#check();
     const { promise, resolve } = Promise.withResolvers<void>();
     stream.once('drain', resolve).once('close', resolve);

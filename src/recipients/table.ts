@@ -2,9 +2,10 @@ import { SendstateError } from '../errors.ts';
 import type { ImportBounds } from './bounds.ts';
 import { type Columns, hasAddressColumn, readColumns } from './columns.ts';
 import { findDelimiter, isExcelHint } from './delimiter.ts';
-import { byteOrderMark, encodingName, InvalidBytes, StrictDecoder } from './encoding.ts';
+import { encodingName } from './encoding.ts';
 import { CsvReader, type CsvRecord } from './read-csv.ts';
 import { type ImportSource, openSource } from './source.ts';
+import { TextSource } from './text-source.ts';
 
 /** What was understood of a file, and its rows. */
 export interface Table {
@@ -42,7 +43,11 @@ export async function openTable(source: ImportSource, options: TableOptions): Pr
     detect: said === null,
     signal: options.signal,
   });
-  const text = new TextSource(opened.bytes, said, opened.looksLike, options.fileName);
+  const text = new TextSource(opened.bytes, {
+    fileName: options.fileName,
+    said,
+    looksLike: opened.looksLike,
+  });
   const close = async () => {
     await text.close();
     await opened.close();
@@ -75,107 +80,6 @@ export async function openTable(source: ImportSource, options: TableOptions): Pr
   }
 }
 
-/** Bytes to text to records. */
-class TextSource {
-  readonly #bytes: AsyncIterator<Buffer>;
-  readonly #said: string | null;
-  readonly #looksLike: string | null;
-  readonly #fileName: string;
-  #decoder: StrictDecoder | null = null;
-  #markBytes = 0;
-  #ahead: string[] = [];
-  bytesRead = 0;
-
-  constructor(bytes: AsyncIterable<Buffer>, said: string | null, looksLike: string | null, fileName: string) {
-    this.#bytes = bytes[Symbol.asyncIterator]();
-    this.#said = said;
-    this.#looksLike = looksLike;
-    this.#fileName = fileName;
-  }
-
-  get encoding(): string {
-    return this.#decoder?.encoding ?? 'utf-8';
-  }
-
-  /** The first characters, which `records` will give again. */
-  async head(chars: number): Promise<{ text: string; whole: boolean }> {
-    let text = '';
-    const lineOf = (before: string) => 1 + lineBreaks(text + before);
-    while (text.length < chars) {
-      const piece = await this.#next(lineOf);
-      if (piece === null) return { text, whole: true };
-      this.#ahead.push(piece);
-      text += piece;
-    }
-    return { text: text.slice(0, chars), whole: false };
-  }
-
-  async *records(reader: CsvReader): AsyncGenerator<CsvRecord[]> {
-    for (const piece of this.#ahead) yield reader.push(piece);
-    this.#ahead = [];
-    const lineOf = (before: string) => reader.line + lineBreaks(before);
-    for (;;) {
-      const piece = await this.#next(lineOf);
-      if (piece === null) break;
-      yield reader.push(piece);
-    }
-    yield reader.end();
-  }
-
-  async close(): Promise<void> {
-    await this.#bytes.return?.();
-  }
-
-  /** The next text; null at the end. */
-  async #next(lineOf: (before: string) => number): Promise<string | null> {
-    try {
-      const next = await this.#bytes.next();
-      if (next.done !== true) {
-        const decoder = this.#decoder ?? this.#start(next.value);
-        const skip = this.bytesRead === 0 ? this.#markBytes : 0;
-        this.bytesRead += next.value.length;
-        return decoder.decode(next.value.subarray(skip));
-      }
-      const last = this.#decoder?.end() ?? '';
-      return last === '' ? null : last;
-    } catch (error) {
-      if (error instanceof InvalidBytes) throw this.#notDecodable(error, lineOf(error.before));
-      throw error;
-    }
-  }
-
-  #start(first: Buffer): StrictDecoder {
-    refuseBinary(first, this.#fileName);
-    const mark = byteOrderMark(first);
-    if (mark !== null && this.#said !== null && mark.encoding !== this.#said) {
-      throw new SendstateError(
-        'encoding-mark',
-        `${this.#fileName} begins with the byte order mark of ${mark.encoding}, but the encoding was said to be ${this.#said}.`,
-        { hint: `Leave --encoding out, or say --encoding ${mark.encoding}.` },
-      );
-    }
-    this.#markBytes = mark?.bytes ?? 0;
-    this.#decoder = new StrictDecoder(this.#said ?? mark?.encoding ?? this.#looksLike);
-    return this.#decoder;
-  }
-
-  #notDecodable(error: InvalidBytes, line: number): SendstateError {
-    const offset = this.#markBytes + error.byteOffset;
-    const guessed = this.#said === null && this.#markBytes === 0;
-    const neither = guessed && error.encoding === 'cp949' ? ' (and the file is not UTF-8 either)' : '';
-    return new SendstateError(
-      'encoding-bytes',
-      `${this.#fileName}, line ${line}, byte ${offset}: not ${error.encoding}${neither}.`,
-      {
-        hint: guessed
-          ? 'Say the encoding (--encoding utf-8, cp949, windows-1252, …), or save the file as UTF-8.'
-          : 'Say another --encoding, or save the file as UTF-8.',
-        cause: error,
-      },
-    );
-  }
-}
-
 async function readHeader(
   batches: AsyncIterator<CsvRecord[]>,
   fileName: string,
@@ -202,23 +106,4 @@ async function* startingWith(
 ): AsyncGenerator<CsvRecord[]> {
   yield first;
   yield* rest;
-}
-
-/** Files that people mean when they say "the Excel file". */
-function refuseBinary(head: Uint8Array, fileName: string): void {
-  const start = Buffer.from(head.subarray(0, 4)).toString('hex');
-  const what = start === '504b0304' || start === 'd0cf11e0' ? 'an Excel workbook or an archive' : null;
-  const kind = start.startsWith('1f8b') ? 'compressed (gzip)' : what;
-  if (kind === null) return;
-  throw new SendstateError('csv-binary', `${fileName} is ${kind}, not a CSV.`, {
-    hint:
-      kind === what
-        ? 'In Excel: File, Save As, "CSV UTF-8 (comma delimited)".'
-        : `Unpack it on the way: gunzip -c FILE | sendstate import NAME -`,
-  });
-}
-
-/** Line ends of any kind in a text. */
-function lineBreaks(text: string): number {
-  return text.match(/\r\n|\r|\n/g)?.length ?? 0;
 }

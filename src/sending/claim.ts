@@ -23,9 +23,8 @@ opened as (
   select $1, $2, min(recipient_id), max(recipient_id), ${ids}, count(*) from picked having count(*) > 0
   returning claim_id
 ), taken as (
-  update recipient r set send_state = 1, claim_id = o.claim_id
-  from picked p, opened o
-  where r.campaign_id = $1 and r.recipient_id = p.recipient_id
+  update recipient r set send_state = 1, claim_id = (select claim_id from opened)
+  where r.ctid = any (array(select tid from picked)) and r.send_state = 0
   returning r.claim_id, r.recipient_id, r.address, r.vars, r.attempts, r.maybe_sent
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, ${counter}, claimed)
@@ -44,11 +43,14 @@ select claim_id, recipient_id, address, vars, attempts, maybe_sent from taken`;
  *   index on (campaign_id, send_state, id), lowest id first               9,900, 1,246
  * The states are literals and the limit stands in a materialized CTE: a parameter can lose an index, and without
  * `materialized` the planner may run the limit twice. FOR NO KEY UPDATE is enough: nobody changes the key.
- * The update joins by primary key and not by ctid: a row that changed between snapshot and lock has another ctid.
+ * The update finds its rows by ctid, so that its plan depends on no statistics: right after an import the planner believes
+ * that the campaign has one row, and by primary key it then compares every row of the campaign with every row picked (10,000
+ * people: 0.6 s a claim instead of 5 ms). A row that somebody else changed between snapshot and lock has a new ctid that
+ * the snapshot does not see; it stays waiting and is found by the next look from the start.
  */
-const CLAIM_FRESH = prepare(`
+export const CLAIM_FRESH = prepare(`
 with picked as materialized (
-  select recipient_id from recipient
+  select recipient_id, ctid as tid from recipient
   where campaign_id = $1 and recipient_id > $4 and send_state = 0 and retry_at is null${ALLOWED}
   order by recipient_id limit $3
   for no key update skip locked
@@ -58,9 +60,9 @@ with picked as materialized (
  * Rows that came back and are due, oldest first, through the partial index on retry_at. They lie scattered, so the
  * claim row keeps their ids: a rescue finds them by key and never scans the campaign.
  */
-const CLAIM_DUE = prepare(`
+export const CLAIM_DUE = prepare(`
 with picked as materialized (
-  select recipient_id from recipient
+  select recipient_id, ctid as tid from recipient
   where campaign_id = $1 and retry_at is not null and retry_at <= now() and send_state = 0${ALLOWED}
   order by retry_at limit $3
   for no key update skip locked

@@ -16,9 +16,15 @@ export const LEASE_MARGIN = 0.8;
 const REGISTER = prepare(`
 insert into worker (host, pid, version, lease) values ($1, $2, $3, make_interval(secs => $4)) returning worker_id`);
 
-/** Only a worker that is not buried can beat: a late heartbeat must not bring back what others have taken apart. */
+/*
+ * Only a worker that is not buried can beat: a late heartbeat must not bring back what others have taken apart. Says how
+ * long it was silent, by the database's clock: a machine that slept has a clock that slept with it.
+ */
 const BEAT = prepare(`
-update worker set heartbeat_at = now() where worker_id = $1 and stopped_at is null returning worker_id`);
+update worker w set heartbeat_at = now()
+from (select heartbeat_at from worker where worker_id = $1) before
+where w.worker_id = $1 and w.stopped_at is null
+returning extract(epoch from now() - before.heartbeat_at)::float8`);
 
 const STOP = prepare(`update worker set stopped_at = now() where worker_id = $1 and stopped_at is null`);
 
@@ -32,6 +38,7 @@ export class Heartbeat {
   readonly #leaseMs: number;
   readonly #now: () => number;
   #lastBeat: number;
+  #steadySince = -Infinity;
 
   private constructor(db: Database, workerId: number, leaseMs: number, sentAt: number, now: () => number) {
     this.#db = db;
@@ -67,11 +74,17 @@ export class Heartbeat {
     return this.#now() - this.#lastBeat < this.#leaseMs * LEASE_MARGIN;
   }
 
+  /** Seconds without a gap of about a lease; Infinity: there was none yet. Who was silent cannot judge the silence of others. */
+  get steadySeconds(): number {
+    return (this.#now() - this.#steadySince) / 1000;
+  }
+
   /** True: alive. False: this worker was presumed dead; its claims belong to others. Throws when nobody answers. */
   async beat(): Promise<boolean> {
     const sentAt = this.#now();
-    const rows = await BEAT<[number]>(this.#db, [this.workerId]);
-    if (rows.length === 0) return false;
+    const [row] = await BEAT<[silentSeconds: number]>(this.#db, [this.workerId]);
+    if (row === undefined) return false;
+    if (row[0] * 1000 > this.#leaseMs * LEASE_MARGIN) this.#steadySince = this.#now();
     this.#lastBeat = sentAt;
     return true;
   }

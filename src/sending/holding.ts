@@ -54,6 +54,10 @@ export class Holding {
     this.#held.set(claim.claimId, { claim, next: 0, marked: 0, recorded: 0, settled: 0 });
   }
 
+  has(claimId: number): boolean {
+    return this.#held.has(claimId);
+  }
+
   /** Recipients that were claimed and not handed over yet. */
   get unhanded(): number {
     let count = 0;

@@ -7,8 +7,8 @@ import type { Deliverer } from '../smtp/deliverer.ts';
 import type { Breaker } from './breaker.ts';
 import { type DueCampaign, lookForDue } from './due.ts';
 import { Gate } from './gate.ts';
-import { Heartbeat } from './heartbeat.ts';
-import { type Rescue, rescue } from './rescue.ts';
+import { Presence } from './presence.ts';
+import type { Rescue } from './rescue.ts';
 import type { Result } from './states.ts';
 import { type Composer, type StopReason, Worker } from './worker.ts';
 
@@ -60,7 +60,7 @@ export class Poller {
   readonly #workers = new Map<number, Worker>();
   readonly #composers = new Map<number, Composer>();
   #running = new Set<Promise<void>>();
-  #heartbeat: Heartbeat | null = null;
+  #presence: Presence | null = null;
   #databaseLost = false;
   #failure: unknown = null;
   #stopping = false;
@@ -90,11 +90,10 @@ export class Poller {
    * @throws what can never work (a permission, a bug); trouble of the database or the relay is waited out
    */
   async run(): Promise<PollEnd> {
-    await this.#register();
-    const beats = setInterval(() => void this.#guard(() => this.#beat()), this.#heart.intervalMs);
-    const rescues = setInterval(() => void this.#guard(() => this.#rescue()), this.#heart.intervalMs);
+    const presence = await this.#register();
+    const pulse = setInterval(() => void this.#guard(() => presence.pulse()), presence.heartbeat.intervalMs);
     try {
-      await this.#guard(() => this.#rescue());
+      await this.#guard(() => presence.rescue());
       let end: PollEnd | null = null;
       while (end === null) {
         end = this.#stopping ? 'stopped' : ((await this.#guard(() => this.#look())) ?? null);
@@ -105,9 +104,8 @@ export class Poller {
     } finally {
       for (const worker of this.#workers.values()) worker.stop('stopped');
       await Promise.all(this.#running);
-      clearInterval(beats);
-      clearInterval(rescues);
-      await this.#guard(() => this.#heart.stop());
+      clearInterval(pulse);
+      await this.#guard(() => presence.end());
     }
   }
 
@@ -125,31 +123,24 @@ export class Poller {
     this.#changed();
   }
 
-  get #heart(): Heartbeat {
-    if (this.#heartbeat === null) throw new Error('the worker is not registered');
-    return this.#heartbeat;
-  }
-
-  async #register(): Promise<void> {
-    const { version, leaseSeconds } = this.#options;
-    this.#heartbeat = await Heartbeat.register(this.#db, version, leaseSeconds);
-    this.#emit({ kind: 'started', workerId: this.#heart.workerId });
-  }
-
-  async #beat(): Promise<void> {
-    if (await this.#heart.beat()) return;
-    this.#emit({ kind: 'presumed-dead' });
-    for (const worker of this.#workers.values()) worker.stop('presumed-dead');
-    await Promise.all(this.#running);
-    await this.#register();
-    this.#changed();
-  }
-
-  async #rescue(): Promise<void> {
-    const rescued = await rescue(this.#db);
-    if (rescued.recipients === 0 && rescued.workers === 0) return;
-    this.#emit({ kind: 'rescued', rescue: rescued });
-    this.#changed();
+  async #register(): Promise<Presence> {
+    this.#presence = await Presence.begin(this.#db, this.#options, {
+      registered: (workerId) => {
+        this.#emit({ kind: 'started', workerId });
+        this.#changed();
+      },
+      presumedDead: async () => {
+        this.#emit({ kind: 'presumed-dead' });
+        for (const worker of this.#workers.values()) worker.stop('presumed-dead');
+        await Promise.all(this.#running);
+      },
+      rescued: (rescue) => {
+        this.#emit({ kind: 'rescued', rescue });
+        this.#changed();
+      },
+      knows: (campaignId, claimId) => this.#workers.get(campaignId)?.knows(claimId) === true,
+    });
+    return this.#presence;
   }
 
   /** One look at the database: workers for what is due, an end to what is paused, finished or cancelled. */
@@ -212,10 +203,11 @@ export class Poller {
     const composer = await this.#composer(campaign);
     if (composer === null) return;
     const { batch, window } = this.#options;
-    const heart = this.#heart;
+    if (this.#presence === null) throw new Error('the worker is not registered');
+    const { heartbeat } = this.#presence;
     const worker = new Worker(
       this.#db,
-      heart.workerId,
+      heartbeat.workerId,
       {
         campaignId,
         name: campaign.name,
@@ -226,7 +218,7 @@ export class Poller {
       },
       composer,
       this.#gate,
-      { batch, window, leaseValid: () => heart.valid },
+      { batch, window, leaseValid: () => heartbeat.valid },
       {
         result: (result) => this.#emit({ kind: 'result', campaignId, result }),
         databaseLost: (error) => this.#lost(error),

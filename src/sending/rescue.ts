@@ -4,11 +4,16 @@ import { prepare } from '../database/prepare.ts';
 /*
  * Workers whose heartbeat is older than the lease they promised, by the database's clock alone: nobody else's clock is
  * asked. `skip locked`, so that ten rescuers share the dead instead of queueing for them.
+ *
+ * While nobody could reach the database nobody could beat: after its start, and after the rescuer's own silence ($2:
+ * seconds since that ended), everybody has a whole lease again. Otherwise the first to come back would bury the others,
+ * and results that they have kept in memory would be in doubt for nothing.
  */
 const BURY = prepare(`
 with dead as (
   select worker_id from worker
-  where stopped_at is null and heartbeat_at < now() - lease
+  where stopped_at is null and worker_id <> $1
+    and greatest(heartbeat_at, pg_postmaster_start_time(), now() - make_interval(secs => $2)) < now() - lease
   for no key update skip locked
 )
 update worker w set stopped_at = now(), presumed_dead = true
@@ -25,8 +30,19 @@ from worker w join claim c on c.worker_id = w.worker_id
 where w.stopped_at is not null and c.closed_at is null
 limit 1000`);
 
+/** What is open in a worker's name. */
+const OPEN = prepare('select campaign_id, claim_id from claim where worker_id = $1 and closed_at is null');
+
 /** On the row and among the failures; which worker it was stands in the row's claim. */
 const DIED = 'a worker died after handing over, or just before; the reply of the relay was not seen';
+
+/** Of a row r that a dead worker held: within the handed-over mark, so nobody knows. */
+const AMBIGUOUS = 'r.recipient_id <= (select handed_through from closed)';
+/** How such a row ends; null: it goes back. */
+const FATE = `case
+      when not ${AMBIGUOUS} then case when (select cancelled from policy) then 'cancelled'::outcome end
+      when (select cancelled or hold from policy) or r.maybe_sent + 1 >= (select max_attempts from policy) then 'unconfirmed'::outcome
+    end`;
 
 /*
  * Takes one claim apart. The claim row is closed first, in the same statement: its lock decides between two rescuers,
@@ -37,34 +53,36 @@ const DIED = 'a worker died after handing over, or just before; the reply of the
  * smells of a mail that kills its worker, so max_attempts bounds that as well.
  * The rows are found by the claim's id range, or by its list of ids, and never by scanning the campaign.
  */
-const RESCUE = prepare(`
+export const RESCUE = prepare(`
 with closed as (
   update claim set closed_at = now(), rescued = true
   where campaign_id = $1 and claim_id = $2 and closed_at is null
   returning worker_id, first_id, last_id, recipient_ids, handed_through
-), fate as (
-  select r.recipient_id, r.recipient_id <= c.handed_through as ambiguous,
-    case
-      when r.recipient_id > c.handed_through then case when m.status = 'cancelled' then 'cancelled'::outcome end
-      when m.on_unconfirmed = 'hold' or m.status = 'cancelled' or r.maybe_sent + 1 >= m.max_attempts then 'unconfirmed'::outcome
-    end as outcome
-  from closed c
-  join campaign m on m.campaign_id = $1
-  join recipient r on r.campaign_id = $1 and r.claim_id = $2 and r.send_state = 1
-   and (c.recipient_ids is null and r.recipient_id between c.first_id and c.last_id or r.recipient_id = any (c.recipient_ids))
+), policy as (
+  select status = 'cancelled' as cancelled, on_unconfirmed = 'hold' as hold, max_attempts from campaign where campaign_id = $1
+), held as (
+  -- By range or by ids; the fence of offset 0 makes both a walk of the primary key, whatever the statistics say.
+  select x.tid from closed c cross join lateral (
+    select ctid as tid from recipient
+    where campaign_id = $1 and recipient_id between c.first_id and c.last_id and claim_id = $2 and send_state = 1
+    offset 0
+  ) x where c.recipient_ids is null
+  union all
+  select x.tid from closed c cross join unnest(c.recipient_ids) as u(id) cross join lateral (
+    select ctid as tid from recipient
+    where campaign_id = $1 and recipient_id = u.id and claim_id = $2 and send_state = 1
+    offset 0
+  ) x
 ), taken as (
   update recipient r set
-    send_state = case when f.outcome is null then 0 else 2 end,
-    outcome = f.outcome,
-    done_at = case when f.outcome is not null then now() end,
-    retry_at = case when f.outcome is null then now() end,
-    maybe_sent = r.maybe_sent + f.ambiguous::int,
-    reply = case when f.ambiguous
-      then '${DIED}'
-      else r.reply end
-  from fate f
-  where r.campaign_id = $1 and r.recipient_id = f.recipient_id and r.claim_id = $2 and r.send_state = 1
-  returning r.recipient_id, r.outcome, f.ambiguous
+    send_state = case when ${FATE} is null then 0 else 2 end,
+    outcome = ${FATE},
+    done_at = case when ${FATE} is not null then now() end,
+    retry_at = case when ${FATE} is null then now() end,
+    maybe_sent = r.maybe_sent + (${AMBIGUOUS})::int,
+    reply = case when ${AMBIGUOUS} then '${DIED}' else r.reply end
+  where r.ctid = any (array(select tid from held)) and r.claim_id = $2 and r.send_state = 1
+  returning r.recipient_id, r.outcome, ${AMBIGUOUS} as ambiguous
 ), tally as (
   select count(*) as n, count(*) filter (where outcome is null) as retrying,
     count(*) filter (where outcome = 'unconfirmed') as unconfirmed, count(*) filter (where outcome = 'cancelled') as cancelled,
@@ -91,12 +109,26 @@ export interface Rescue {
   readonly ambiguous: number;
 }
 
+/** Who rescues. */
+export interface Rescuer {
+  /** It never buries itself. */
+  readonly workerId: number;
+  /** Seconds since it was last silent for about a lease; Infinity: never. */
+  readonly steadySeconds: number;
+}
+
+/** Thirty years, in seconds: what make_interval() can hold of "never". */
+const FOR_EVER = 1e9;
+
 /**
  * Declares workers dead whose heartbeat is older than their lease, and puts back what they held.
  * Any worker may call it at any time; several at once share the work. It touches only claims without an owner.
  */
-export async function rescue(db: Database): Promise<Rescue> {
-  const dead = await BURY<[number]>(db, []);
+export async function rescue(
+  db: Database,
+  by: Rescuer = { workerId: 0, steadySeconds: Infinity },
+): Promise<Rescue> {
+  const dead = await BURY<[number]>(db, [by.workerId, Math.min(by.steadySeconds, FOR_EVER)]);
   let recipients = 0;
   let ambiguous = 0;
   const folds = new Map<string, [campaignId: number, workerId: number]>();
@@ -112,6 +144,26 @@ export async function rescue(db: Database): Promise<Rescue> {
   }
   for (const [campaignId, workerId] of folds.values()) await foldCounters(db, campaignId, workerId);
   return { workers: dead.length, recipients, ambiguous };
+}
+
+/**
+ * Puts back claims in a worker's own name that it does not know: the database made them, and its answer was lost with
+ * the connection. As long as the worker lives nobody else would. Returns how many recipients.
+ *
+ * @param knows whether a claim is in the worker's hands, or a claim of that campaign is being made at this moment
+ */
+export async function rescueUnknown(
+  db: Database,
+  workerId: number,
+  knows: (campaignId: number, claimId: number) => boolean,
+): Promise<number> {
+  let recipients = 0;
+  const open = await OPEN<[campaignId: number, claimId: number]>(db, [workerId]);
+  for (const [campaignId, claimId] of open.filter((claim) => !knows(...claim))) {
+    const [row] = await RESCUE<[n: number, ambiguous: number]>(db, [campaignId, claimId]);
+    recipients += row?.[0] ?? 0;
+  }
+  return recipients;
 }
 
 /*

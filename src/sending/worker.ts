@@ -82,6 +82,8 @@ export class Worker {
   #stopReason: StopReason | null = null;
   #broken: unknown = null;
   #pumping = false;
+  #claiming = false;
+  #aborted = false;
   #waiting: { condition: () => boolean; resolve: () => void } | null = null;
 
   constructor(
@@ -129,7 +131,9 @@ export class Worker {
         }
       }
       this.#release();
-      await this.#until(() => this.#broken !== null || (this.#holding.empty && this.#inFlight === 0));
+      await this.#until(
+        () => this.#broken !== null || this.#aborted || (this.#holding.empty && this.#inFlight === 0),
+      );
       if (this.#broken !== null) throw this.#broken;
       return this.#stopReason;
     } finally {
@@ -148,10 +152,16 @@ export class Worker {
 
   /** Gives up waiting for the database too. What is in flight stays claimed and is rescued by others. */
   abort(): void {
+    this.#aborted = true;
     this.#recorder.abort();
     this.#holding.forgetAll();
     this.#stopReason ??= 'stopped';
     this.#signal();
+  }
+
+  /** Whether a claim is in its hands; true also while one is being made, of which nobody knows the number yet. */
+  knows(claimId: number): boolean {
+    return this.#claiming || this.#holding.has(claimId);
   }
 
   /** Room for one more claim ahead of what is being sent; false when something else changed and the loop must look. */
@@ -166,6 +176,7 @@ export class Worker {
 
   /** One claim, or the news that there is nothing to claim now. */
   async #claim(): Promise<'claimed' | 'nothing' | 'later'> {
+    this.#claiming = true;
     try {
       const limit = await this.#grant();
       if (limit === 0) {
@@ -184,8 +195,11 @@ export class Worker {
     } catch (error) {
       if (!isTransient(error)) throw error;
       this.#events.databaseLost(error);
+      this.#claiming = false;
       await this.#pause(CLAIM_RETRY_MS);
       return 'later';
+    } finally {
+      this.#claiming = false;
     }
   }
 

@@ -146,8 +146,10 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
     }
   }
 
-  ended(session: Session): void {
+  ended(session: Session, cause: Delivery | null): void {
     this.#sessions.delete(session);
+    // A connection that was lost before it could take a mail is a failed attempt, or it would be tried without end.
+    if (session.begun === 0 && cause !== null) this.#connectFailed(cause);
     if (this.#waiting > 0) this.#schedule();
     this.#wake();
   }
@@ -219,7 +221,8 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
       session.poke();
       if (this.#waiting === 0) return;
     }
-    const held = this.#sessions.size > 0 && performance.now() < this.#holdUntil;
+    const others = this.#sessions.size + this.#attempts.size;
+    const held = others > 0 && performance.now() < this.#holdUntil;
     while (
       !held &&
       this.#attempts.size < this.#waiting &&

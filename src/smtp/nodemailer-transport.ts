@@ -69,17 +69,23 @@ export function createSmtpTransport(
           (error: Error) => callback(error),
         );
     },
-    verify(callback: (error: Error | null, ok?: true) => void) {
-      probeRelay(target).then(
-        (report) =>
-          report.ok ? callback(null, true) : callback(new SmtpTransportError(report.relay, report.failure)),
-        callback,
-      );
+    // As with nodemailer's own transports: with a callback, or without one for a promise.
+    verify(callback?: (error: Error | null, ok?: true) => void): Promise<true> | undefined {
+      const verified = verify(target);
+      if (callback === undefined) return verified;
+      verified.then((ok) => callback(null, ok), callback);
+      return undefined;
     },
     close(callback?: () => void) {
       deliverer.close().then(callback);
     },
   };
+}
+
+async function verify(relay: RelayOptions): Promise<true> {
+  const report = await probeRelay(relay);
+  if (!report.ok) throw new SmtpTransportError(report.relay, report.failure);
+  return true;
 }
 
 async function sendToAll(

@@ -26,8 +26,8 @@ export interface SessionOwner {
   putBack(open: OpenMail): void;
   /** A mail's delivery is known. Called once a mail. */
   settle(session: Session, open: OpenMail, delivery: Delivery): void;
-  /** The session takes no more mails; `ended` follows when its connection is gone. */
-  ended(session: Session): void;
+  /** The connection is gone. `cause`: what that means for a mail that waited for it; null after a proper goodbye. */
+  ended(session: Session, cause: Delivery | null): void;
 }
 
 /** Bounds of a session. */
@@ -70,8 +70,8 @@ export class Session implements WireUser {
   /** What the reply at hand answers; it stands in the queue no more. */
   #nowAsked: Asked = 'quit';
   #nowMail: OpenMail | null = null;
-  /** Why the connection is ending, when the relay has said so before it did. */
-  #farewell: string | null = null;
+  /** The 421 that ends the connection. */
+  #farewell: Reply | null = null;
   readonly #domains = new Set<string>();
 
   constructor(
@@ -149,10 +149,16 @@ export class Session implements WireUser {
   }
 
   onEnd(why: string, code: string): void {
+    const goodbye = this.#state === 'quitting';
     this.#state = 'ended';
-    if (this.#farewell === null) this.#settleRest(why, code);
-    else this.#settleRest(this.#farewell, DELIVERY_CODES.connection);
-    this.#owner.ended(this);
+    const reply = this.#farewell;
+    if (reply === null) {
+      this.#settleRest(why, code);
+      this.#owner.ended(this, goodbye ? null : { kind: 'not-sent', why, code });
+    } else {
+      this.#settleRest(cleanText(`the relay said 421 ${reply.text}`), DELIVERY_CODES.connection);
+      this.#owner.ended(this, { kind: 'replied', stage: 'connect', reply });
+    }
   }
 
   /** Destroys the connection now. */
@@ -263,7 +269,7 @@ export class Session implements WireUser {
 
   /** Safety rule 7: stop writing, read what comes, close. */
   #serviceClosing(): void {
-    const { text } = this.wire.parser.reply();
+    const reply = this.wire.parser.reply();
     if (!this.isIdle) {
       this.#next();
       const asked = this.#nowAsked;
@@ -272,7 +278,7 @@ export class Session implements WireUser {
       this.#nowMail = null;
     }
     if (this.#farewell !== null) return;
-    this.#farewell = cleanText(`the relay said 421 ${text}`);
+    this.#farewell = reply;
     this.#state = 'closing';
     this.wire.fin();
     this.wire.expectWithin(this.limits.closeTimeoutMs);

@@ -40,7 +40,10 @@ export class Wire {
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
   #patience = 0;
-  readonly #onWritten = (): void => this.#written();
+  readonly #onWritten = (error?: Error | null): void => {
+    // What waits behind a write that failed must not look as if it had left; 'error' follows.
+    if (error === null || error === undefined) this.#written();
+  };
   readonly #onData = (chunk: Buffer): void => {
     if (this.#ended) return;
     this.parser.push(chunk);
@@ -147,6 +150,7 @@ export class Wire {
   }
 
   #write(bytes: Buffer, due: number): void {
+    if (!this.socket.writable) return;
     this.left = due;
     this.socket.write(bytes, this.#onWritten);
     if (this.socket.writableLength === 0) return;

@@ -209,10 +209,10 @@ describe('record', () => {
 
   test('a late record with an old claim number changes nothing and is told so', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 3);
-    const first = await registered(fresh.database, 60);
+    const first = await registered(fresh.database, 1);
     const claim = await claimAll(campaignId, first);
     await fresh.pool.query(
-      `update worker set heartbeat_at = now() - interval '2 minutes' where worker_id = $1`,
+      `update worker set heartbeat_at = now() - interval '2 minutes', lease = interval '1 ms' where worker_id = $1`,
       [first],
     );
     expect(await rescue(fresh.database)).toMatchObject({ workers: 1, recipients: 3, ambiguous: 0 });
@@ -279,7 +279,7 @@ async function hot(): Promise<{ updates: number; hot: number }> {
 describe('rescue', () => {
   const dead = async (onUnconfirmed: 'resend' | 'hold', status = 'running') => {
     const { campaignId } = await runningCampaign(fresh.database, 10, { on_unconfirmed: onUnconfirmed });
-    const workerId = await registered(fresh.database, 60);
+    const workerId = await registered(fresh.database, 1);
     const claim = await claimAll(campaignId, workerId);
     const [a, , , d] = ids(claim) as [number, number, number, number];
     await record(
@@ -294,7 +294,7 @@ describe('rescue', () => {
       status,
     ]);
     await fresh.pool.query(
-      `update worker set heartbeat_at = now() - interval '61 seconds' where worker_id = $1`,
+      `update worker set heartbeat_at = now() - interval '61 seconds', lease = interval '1 ms' where worker_id = $1`,
       [workerId],
     );
     expect(await rescue(fresh.database)).toMatchObject({ workers: 1, recipients: 9, ambiguous: 3 });
@@ -358,10 +358,10 @@ describe('rescue', () => {
     await record(fresh.database, campaignId, first, results, [
       { claimId: claim.claimId, handedThrough: 0, close: true },
     ]);
-    const second = await registered(fresh.database, 60);
+    const second = await registered(fresh.database, 1);
     expect(ids(await claimDue(fresh.database, { campaignId, workerId: second, limit: 10 }))).toEqual(some);
     await fresh.pool.query(
-      `update worker set heartbeat_at = now() - interval '61 seconds' where worker_id = $1`,
+      `update worker set heartbeat_at = now() - interval '61 seconds', lease = interval '1 ms' where worker_id = $1`,
       [second],
     );
     expect(await rescue(fresh.database)).toMatchObject({ workers: 1, recipients: 3, ambiguous: 0 });
@@ -371,10 +371,10 @@ describe('rescue', () => {
   test('ten rescuers at once take each row once', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 300);
     for (let i = 0; i < 3; i++) {
-      const workerId = await registered(fresh.database, 60);
+      const workerId = await registered(fresh.database, 1);
       await claimFresh(fresh.database, { campaignId, workerId, limit: 100, after: 0 });
       await fresh.pool.query(
-        `update worker set heartbeat_at = now() - interval '61 seconds' where worker_id = $1`,
+        `update worker set heartbeat_at = now() - interval '61 seconds', lease = interval '1 ms' where worker_id = $1`,
         [workerId],
       );
     }
@@ -386,12 +386,12 @@ describe('rescue', () => {
 
   test('a living worker keeps its claims; a buried one cannot beat again', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 5);
-    const heart = await Heartbeat.register(fresh.database, 'test', 60);
+    const heart = await Heartbeat.register(fresh.database, 'test', 1);
     await claimAll(campaignId, heart.workerId);
     expect(await rescue(fresh.database)).toMatchObject({ recipients: 0 });
     expect(await heart.beat()).toBe(true);
     await fresh.pool.query(
-      `update worker set heartbeat_at = now() - interval '61 seconds' where worker_id = $1`,
+      `update worker set heartbeat_at = now() - interval '61 seconds', lease = interval '1 ms' where worker_id = $1`,
       [heart.workerId],
     );
     expect(await rescue(fresh.database)).toMatchObject({ workers: 1, recipients: 5 });
@@ -400,7 +400,7 @@ describe('rescue', () => {
 
   test('goodbye leaves the counters to worker 0 and the sum where it was', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 5);
-    const heart = await Heartbeat.register(fresh.database, 'test', 60);
+    const heart = await Heartbeat.register(fresh.database, 'test', 1);
     const claim = await claimAll(campaignId, heart.workerId);
     await record(
       fresh.database,

@@ -78,7 +78,7 @@ async function reference(options: MessageOptions, row: Row, messageId: string): 
           .replace(/\r\n?|\n/g, '\r\n')
           .toWellFormed();
   };
-  const name = options.source.sender.includes('{{') ? `${row.vars['name']} ${row.vars['이름']}` : null;
+  const name = options.source.sender.includes('{{') ? `${row.vars.name} ${row.vars.이름}` : null;
   return new MailComposer({
     from: name === null ? options.source.sender : { name: oneLine(name), address: 'news@example.com' },
     to: row.address,
@@ -86,7 +86,7 @@ async function reference(options: MessageOptions, row: Row, messageId: string): 
       ? {}
       : {
           replyTo: replyTo.includes('{{')
-            ? { name: oneLine(String(row.vars['이름'])), address: 'reply@example.com' }
+            ? { name: oneLine(String(row.vars.이름)), address: 'reply@example.com' }
             : replyTo,
         }),
     headers,

@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Chunk, duplicateInFile, mailboxKey } from '../../src/recipients/chunk.ts';
+import { Chunk, duplicateInFile, duplicateInTable } from '../../src/recipients/chunk.ts';
+import { MailboxSet } from '../../src/recipients/mailbox-set.ts';
 import type { CsvRecord } from '../../src/recipients/read-csv.ts';
+
+const limits = { chunkRows: 100, chunkChars: 5_000_000 };
 
 function record(cells: readonly string[], line = 2): CsvRecord {
   return { line, cells, original: cells.join(','), problem: null };
@@ -29,7 +32,7 @@ describe('rows as COPY text', () => {
     });
     fc.assert(
       fc.property(named, (columns) => {
-        const chunk = new Chunk({ names: ['@', ...columns.map(([key]) => key)], addressIndex: 0 });
+        const chunk = new Chunk({ names: ['@', ...columns.map(([key]) => key)], addressIndex: 0 }, limits);
         chunk.add(record(['kim@x.kr', ...columns.map(([, text]) => text)]));
         const [row, ...others] = readCopy(chunk.copyText.toString());
         expect(others).toEqual([]);
@@ -42,21 +45,23 @@ describe('rows as COPY text', () => {
   });
 
   test('grow with the rows and start over when emptied', () => {
-    const chunk = new Chunk({ names: ['email', 'text'], addressIndex: 0 });
+    const chunk = new Chunk({ names: ['email', 'text'], addressIndex: 0 }, limits);
     const text = '한'.repeat(1_000_000);
     for (const address of ['a@x.kr', 'b@x.kr']) chunk.add(record([address, text]));
     expect(readCopy(chunk.copyText.toString()).map((row) => row[1])).toEqual(['a@x.kr', 'b@x.kr']);
-    expect(chunk).toMatchObject({ read: 2, offered: 2 });
-    expect(chunk.chars).toBeGreaterThan(4_000_000);
+    expect(chunk).toMatchObject({ read: 2, offered: 2, full: false });
+    chunk.add(record(['c@x.kr', text]));
+    expect(chunk.full).toBe(true);
     chunk.empty();
-    expect(chunk).toMatchObject({ read: 0, offered: 0, chars: 0, duplicates: 0 });
+    expect(chunk).toMatchObject({ read: 0, offered: 0, full: false });
+    expect([...chunk.rejects()]).toEqual([]);
     expect(chunk.copyText).toHaveLength(0);
     chunk.add(record(['a@x.kr', '']));
     expect(readCopy(chunk.copyText.toString())).toEqual([['0', 'a@x.kr', '{"text":""}']]);
   });
 
   test('a file with nothing but addresses has no variables', () => {
-    const chunk = new Chunk({ names: ['email'], addressIndex: 0 });
+    const chunk = new Chunk({ names: ['email'], addressIndex: 0 }, limits);
     chunk.add(record(['a@x.kr']));
     expect(chunk.copyText.toString()).toBe('0\ta@x.kr\t{}\n');
   });
@@ -64,14 +69,14 @@ describe('rows as COPY text', () => {
 
 describe('rows are put aside', () => {
   test('with line, reason and original text', () => {
-    const chunk = new Chunk({ names: ['name', 'email'], addressIndex: 1 });
+    const chunk = new Chunk({ names: ['name', 'email'], addressIndex: 1 }, limits);
     chunk.add({ ...record(['Kim', 'kim@x.kr'], 2), problem: 'broken' });
     chunk.add(record(['Kim'], 3));
     chunk.add(record(['Kim', 'kim@x.kr', ''], 4));
     chunk.add(record(['Kim', 'kim'], 5));
     chunk.add(record(['K\0im', 'kim@x.kr'], 6));
     expect(chunk.offered).toBe(0);
-    expect(chunk.rejects).toEqual([
+    expect([...chunk.rejects()]).toEqual([
       { line: 2, original: 'Kim,kim@x.kr', reason: 'broken' },
       { line: 3, original: 'Kim', reason: '1 column, but the first row has 2' },
       { line: 4, original: 'Kim,kim@x.kr,', reason: '3 columns, but the first row has 2' },
@@ -80,18 +85,49 @@ describe('rows are put aside', () => {
     ]);
   });
 
-  test('when the mailbox stands further up, whatever its case', () => {
-    const chunk = new Chunk({ names: ['email'], addressIndex: 0 });
-    for (const [index, address] of ['Kim@x.kr', 'KIM@X.KR', 'lee@x.kr', 'Ünal@x.kr', 'ünal@x.kr'].entries()) {
+  test('when the mailbox stands further up, or when the database says so, in file order', () => {
+    const chunk = new Chunk({ names: ['email'], addressIndex: 0 }, { ...limits, chunkRows: 5 });
+    for (const [index, address] of ['Kim@x.kr', '이@x.kr', 'KIM@X.KR', 'lee@x.kr', 'wrong'].entries()) {
+      expect(chunk.full).toBe(false);
       chunk.add(record([address], index + 2));
     }
-    expect(chunk.rejects).toEqual([{ line: 3, original: 'KIM@X.KR', reason: duplicateInFile }]);
-    expect(chunk).toMatchObject({ read: 5, offered: 4, duplicates: 1 });
-    expect(chunk.reject(1, 'no')).toEqual({ line: 4, original: 'lee@x.kr', reason: 'no' });
-    expect(() => chunk.reject(4, 'no')).toThrow('never offered');
+    expect(chunk).toMatchObject({ read: 5, offered: 3, full: true });
+    expect(readCopy(chunk.copyText.toString()).map((row) => row[0])).toEqual(['0', '1', '3']);
+    chunk.refuse(1, duplicateInTable);
+    expect(chunk.offered).toBe(2);
+    expect([...chunk.rejects()]).toEqual([
+      { line: 3, original: '이@x.kr', reason: duplicateInTable },
+      { line: 4, original: 'KIM@X.KR', reason: duplicateInFile },
+      { line: 6, original: 'wrong', reason: 'no @ in the address' },
+    ]);
+    expect(() => chunk.refuse(2, duplicateInTable)).toThrow('never offered');
   });
+});
 
-  test('the mailbox is told apart as the C collation does: by the letters A to Z only', () => {
-    expect(mailboxKey('ÀKim-İ@X.KR')).toBe('Àkim-İ@x.kr');
+describe('the mailboxes of a chunk', () => {
+  /** What `lower()` does in the C collation, in the plainest way. */
+  const lower = (address: string) => address.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+  test('are told apart as the unique index does', () => {
+    const address = fc.string({
+      unit: fc.constantFrom('a', 'A', 'b', 'Ä', 'ä', 'İ', '@', '[', '{'),
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(fc.array(address, { maxLength: 60 }), (addresses) => {
+        const set = new MailboxSet(addresses.length);
+        const reference = new Set<string>();
+        const text = Buffer.from(`${addresses.join('\t')}\t`);
+        let start = 0;
+        for (const each of addresses) {
+          expect(set.add(text, start)).toBe(!reference.has(lower(each)));
+          reference.add(lower(each));
+          start += Buffer.byteLength(each) + 1;
+        }
+        set.clear();
+        expect(set.add(text, 0)).toBe(true);
+      }),
+      { numRuns: 500 },
+    );
   });
 });

@@ -169,7 +169,10 @@ describe('the flat renderer', () => {
           strict: true,
           noEscape: escaping === 'none',
         });
-        const context = Object.defineProperties({ email: 'kim@example.com' }, Object.getOwnPropertyDescriptors(row));
+        const context = Object.defineProperties(
+          { email: 'kim@example.com' },
+          Object.getOwnPropertyDescriptors(row),
+        );
         const expected = stock(context);
         expect(
           renderText(flat(text, escaping as 'html' | 'none'), { address: 'kim@example.com', vars: row }),

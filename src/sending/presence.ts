@@ -1,0 +1,92 @@
+import type { Database } from '../database/connect.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { type Rescue, rescue, rescueUnknown } from './rescue.ts';
+
+export interface PresenceOptions {
+  /** For the worker's row. */
+  readonly version: string;
+  /** How long this worker may be silent, seconds. */
+  readonly leaseSeconds: number;
+}
+
+export interface PresenceEvents {
+  registered(workerId: number): void;
+  /** Others took this worker's claims. Resolves when nobody works on them any more; then it registers anew. */
+  presumedDead(): Promise<void>;
+  rescued(rescue: Rescue): void;
+  /** Whether a claim in this worker's name is known to it. */
+  knows(campaignId: number, claimId: number): boolean;
+}
+
+/** A worker among workers: it beats, learns that it was presumed dead, and takes over from those who do not beat. */
+export class Presence {
+  readonly #db: Database;
+  readonly #options: PresenceOptions;
+  readonly #events: PresenceEvents;
+  #heartbeat: Heartbeat;
+  #reviving: Promise<void> | null = null;
+  #rescuing = false;
+  #over = false;
+
+  private constructor(db: Database, options: PresenceOptions, events: PresenceEvents, heartbeat: Heartbeat) {
+    this.#db = db;
+    this.#options = options;
+    this.#events = events;
+    this.#heartbeat = heartbeat;
+    events.registered(heartbeat.workerId);
+  }
+
+  static async begin(db: Database, options: PresenceOptions, events: PresenceEvents): Promise<Presence> {
+    const heartbeat = await Heartbeat.register(db, options.version, options.leaseSeconds);
+    return new Presence(db, options, events, heartbeat);
+  }
+
+  /** The present life: who keeps it sees its lease end when the life does. */
+  get heartbeat(): Heartbeat {
+    return this.#heartbeat;
+  }
+
+  /** Once an interval: beats, and after a beat that was heard looks after those who are silent. Throws the database's errors. */
+  async pulse(): Promise<void> {
+    if (this.#reviving !== null) return;
+    if (await this.#heartbeat.beat()) await this.rescue();
+    else if (!this.#over && this.#reviving === null) {
+      this.#reviving = this.#revive();
+      try {
+        await this.#reviving;
+      } finally {
+        this.#reviving = null;
+      }
+    }
+  }
+
+  /** Takes over from the dead, and what nobody knows of; one round at a time. */
+  async rescue(): Promise<void> {
+    if (this.#rescuing) return;
+    this.#rescuing = true;
+    try {
+      const { workerId, steadySeconds } = this.#heartbeat;
+      const rescued = await rescue(this.#db, { workerId, steadySeconds });
+      const unknown = await rescueUnknown(this.#db, workerId, this.#events.knows);
+      if (rescued.workers + rescued.recipients + unknown > 0) {
+        this.#events.rescued({ ...rescued, recipients: rescued.recipients + unknown });
+      }
+    } finally {
+      this.#rescuing = false;
+    }
+  }
+
+  /** Says goodbye. A pulse that is under way does not bring it back. */
+  async end(): Promise<void> {
+    this.#over = true;
+    await this.#reviving;
+    await this.#heartbeat.stop();
+  }
+
+  async #revive(): Promise<void> {
+    await this.#events.presumedDead();
+    const { version, leaseSeconds } = this.#options;
+    this.#heartbeat = await Heartbeat.register(this.#db, version, leaseSeconds);
+    this.#events.registered(this.#heartbeat.workerId);
+  }
+}
