@@ -4,6 +4,7 @@ import { parseEnv } from 'node:util';
 import { checkDatabaseUrl } from './database/connect.ts';
 import { codeOf } from './database/problems.ts';
 import { messageOf, SendstateError } from './errors.ts';
+import { type DkimKey, readDkimKey } from './message/dkim.ts';
 import { parseRelay, type RelayOptions, Secret } from './smtp/relay.ts';
 
 /** What a run was told, checked and frozen. Printing it shows no password. */
@@ -12,6 +13,8 @@ export interface Config {
   readonly databaseUrl: Secret | undefined;
   /** Of SMTP_URL; undefined: none was named, which matters only to those who send. */
   readonly relay: RelayOptions | undefined;
+  /** Of DKIM_KEYS; empty: nothing is signed here. */
+  readonly dkim: readonly DkimKey[];
   readonly embedded: {
     /** Of SENDSTATE_DIR, absolute; default `.sendstate` in the working directory. */
     readonly directory: string;
@@ -56,6 +59,7 @@ export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
   return Object.freeze({
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
     relay: smtpUrl === undefined ? undefined : parseRelay(smtpUrl),
+    dkim: Object.freeze(readDkimKeys(value('DKIM_KEYS'), cwd)),
     embedded: Object.freeze({
       directory: absolute(cwd, 'SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory) ?? '.sendstate'),
       user: withoutNul('SENDSTATE_EMBEDDED_USER', value('SENDSTATE_EMBEDDED_USER')),
@@ -72,6 +76,31 @@ function absolute<T extends string | undefined>(cwd: string, name: string, value
 function withoutNul<T extends string | undefined>(name: string, value: T): T {
   if (value?.includes('\0') === true) throw new SendstateError('config', `${name} contains a NUL byte`);
   return value;
+}
+
+/** `DOMAIN:SELECTOR:FILE`, several with commas between: an RSA and an Ed25519 key, say (RFC 8463 section 3). */
+function readDkimKeys(text: string | undefined, cwd: string): DkimKey[] {
+  return (text ?? '').split(',').flatMap((entry) => {
+    if (entry.trim() === '') return [];
+    const [, domain, selector, file] = /^\s*([^:]+):([^:]+):(.+?)\s*$/.exec(entry) ?? [];
+    if (domain === undefined || selector === undefined || file === undefined) {
+      throw new SendstateError('config', 'DKIM_KEYS is not of the form DOMAIN:SELECTOR:FILE', {
+        hint: 'Write it as example.com:mail2026:/etc/dkim/mail2026.pem, several with commas between.',
+      });
+    }
+    return [readDkimKey(domain, selector, readKeyFile(path.resolve(cwd, file)))];
+  });
+}
+
+function readKeyFile(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new SendstateError('config', `Cannot read the DKIM key ${file}: ${messageOf(error)}`, {
+      hint: 'DKIM_KEYS names it; it must be a private key in PEM form that this user may read.',
+      cause: error,
+    });
+  }
 }
 
 interface EnvFile {

@@ -11,6 +11,7 @@ export type { Attachment, Campaign } from './campaigns/campaigns.ts';
 export { isTransient } from './database/prepare.ts';
 export { SendstateError } from './errors.ts';
 export type { ComposedMessage } from './message/compose.ts';
+export { type DkimKey, readDkimKey } from './message/dkim.ts';
 export type { Preview } from './message/preview.ts';
 export type { Failure, Progress, RecipientRow, WorkerActivity } from './progress/queries.ts';
 export type { ImportPreview, ImportProgress, ImportReport } from './recipients/import.ts';

@@ -1,7 +1,33 @@
 import type { Command } from 'commander';
-import { doctor, migrate } from '../index.ts';
+import { doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
 import { printable } from '../progress/format.ts';
-import { type Context, withDatabase } from './context.ts';
+import { type Context, relayOf, withDatabase } from './context.ts';
+
+function relayLines(report: RelayReport): string[] {
+  if (!report.ok) {
+    const { failure } = report;
+    const words = failure.kind === 'replied' ? `${failure.reply.code} ${failure.reply.text}` : failure.why;
+    return [`${report.relay} cannot be used: ${words}`];
+  }
+  const { tls, mechanism, offers } = report;
+  return [
+    `${report.relay}: ${report.greeting} (ready after ${report.readyMs} ms)`,
+    tls === null
+      ? 'not encrypted'
+      : `${tls.protocol}, ${tls.cipher}, certificate ${tls.verified ? 'valid' : 'not checked'}`,
+    mechanism === null ? 'not logged in' : `logged in with ${mechanism}`,
+    `offers ${offers.keywords.join(', ') || 'nothing'}`,
+    `mode ${report.mode}: ${report.why}`,
+    ...report.advice,
+  ];
+}
+
+async function lookAtRelay(context: Context): Promise<void> {
+  const report = await probeRelay(relayOf(context));
+  if (context.json) context.out(JSON.stringify(report));
+  else for (const line of relayLines(report)) context.out(printable(line));
+  if (!report.ok) context.fail();
+}
 
 /** `migrate`, `doctor` */
 export function registerMaintenance(program: Command, contextOf: (command: Command) => Context): void {
@@ -27,9 +53,11 @@ export function registerMaintenance(program: Command, contextOf: (command: Comma
   program
     .command('doctor')
     .description('look at database, tables, counters, claims and relay: what is wrong and what to do')
+    .option('--relay', 'look at the relay alone: what it offers, how it is spoken to, and why')
     .option('--json', 'print one JSON object')
-    .action((_: object, command: Command) => {
+    .action((flags: { relay?: boolean }, command: Command) => {
       const context = contextOf(command);
+      if (flags.relay === true) return lookAtRelay(context);
       return withDatabase(
         context,
         async (app) => {

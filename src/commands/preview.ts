@@ -59,7 +59,9 @@ export function registerPreview(program: Command, contextOf: (command: Command) 
     .action(async (name: string, { to, as }: { to: string; as?: string }, command: Command) => {
       const context = contextOf(command);
       const relay = relayOf(context);
-      const result = await withDatabase(context, (app) => test(app, name, { to, as, relay }));
+      const result = await withDatabase(context, (app) =>
+        test(app, name, { to, as, relay, dkim: context.config.dkim }),
+      );
       const { delivery, sent } = result;
       const words =
         delivery.kind === 'replied' ? `${delivery.reply.code} ${delivery.reply.text}` : delivery.why;

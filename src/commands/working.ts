@@ -43,7 +43,16 @@ export function workOptions(command: Command): Command {
 export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOptions, 'onEvent'> {
   const { batch, window, lease, transport } = flags;
   const { signal, abortSignal } = context;
-  return { relay: relayOf(context), transport, batch, window, leaseSeconds: lease, signal, abortSignal };
+  return {
+    relay: relayOf(context),
+    dkim: context.config.dkim,
+    transport,
+    batch,
+    window,
+    leaseSeconds: lease,
+    signal,
+    abortSignal,
+  };
 }
 
 /** What happened, in words; null for what needs none. */

@@ -1,5 +1,6 @@
-import { SendstateError } from '../errors.ts';
+import type { SendstateError } from '../errors.ts';
 import { importBounds } from './bounds.ts';
+import { neverClosed, tooLong, wrongDelimiter } from './csv-errors.ts';
 
 /** One row of the file as it stands there. */
 export interface CsvRecord {
@@ -65,9 +66,7 @@ export class CsvReader {
   constructor(options: CsvOptions) {
     const { delimiter } = options;
     if (delimiter.length !== 1 || /["\r\n]/.test(delimiter)) {
-      throw new SendstateError('csv-delimiter', `${JSON.stringify(delimiter)} cannot separate columns.`, {
-        hint: 'The delimiter is one character, such as , or ; or | or a tab.',
-      });
+      throw wrongDelimiter(delimiter);
     }
     this.#delimiter = delimiter;
     this.#delimiterCode = delimiter.charCodeAt(0);
@@ -119,7 +118,7 @@ export class CsvReader {
    * @throws SendstateError `csv-quote`, `csv-record`
    */
   end(): CsvRecord[] {
-    if (this.#state === inQuotes) throw this.#neverClosed('never closed');
+    if (this.#state === inQuotes) throw neverClosed(this.#fileName, this.#quoteLine, 'never closed');
     const records: CsvRecord[] = [];
     if (this.#open) this.#finish(records);
     return records;
@@ -234,29 +233,15 @@ export class CsvReader {
     return text.charCodeAt(at + 1) === lf ? at + 2 : at + 1;
   }
 
+  #tooLong(): SendstateError {
+    const limit = `${this.#maxRecord} characters`;
+    if (this.#quoteLine === 0) return tooLong(this.#fileName, this.#recordLine, limit);
+    return neverClosed(this.#fileName, this.#quoteLine, `not closed within ${limit}`);
+  }
+
   #textAfterQuote(): string {
     const lines = this.#line === this.#quoteLine ? '' : ` (it opened in line ${this.#quoteLine})`;
     return `text follows the closing quotation mark in line ${this.#line}${lines}`;
-  }
-
-  #tooLong(): SendstateError {
-    const limit = `${this.#maxRecord} characters`;
-    if (this.#quoteLine > 0) return this.#neverClosed(`not closed within ${limit}`);
-    return new SendstateError(
-      'csv-record',
-      `${this.#fileName}, line ${this.#recordLine}: the row is longer than ${limit}.`,
-      {
-        hint: 'Is it a CSV file? Each person stands on a line of their own, after a first line with column names.',
-      },
-    );
-  }
-
-  #neverClosed(how: string): SendstateError {
-    return new SendstateError(
-      'csv-quote',
-      `${this.#fileName}, line ${this.#quoteLine}: a quotation mark opens a cell and is ${how}.`,
-      { hint: 'Close it, or double it ("") if it belongs to the text, and import again.' },
-    );
   }
 }
 

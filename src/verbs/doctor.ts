@@ -1,7 +1,6 @@
-import { createConnection } from 'node:net';
 import { schemaVersion } from '../database/migrate.ts';
-import { messageOf } from '../errors.ts';
 import { OUTCOMES } from '../sending/states.ts';
+import { probeRelay } from '../smtp/probe.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { Sendstate } from './open.ts';
 
@@ -16,8 +15,6 @@ export interface Diagnosis {
 
 /** A transaction older than this, seconds, keeps dead versions from being pruned: the table grows and slows down. */
 const OLD_TRANSACTION_SECONDS = 300;
-/** A connection to the relay, milliseconds. */
-const RELAY_TIMEOUT_MS = 5_000;
 
 type Check = (app: Sendstate) => Promise<Diagnosis>;
 
@@ -133,23 +130,10 @@ const checkDeadRows: Check = async ({ database }) => {
 async function checkRelay(relay: RelayOptions | undefined): Promise<Diagnosis> {
   if (relay === undefined)
     return wrong('relay', 'SMTP_URL is not set', 'Set it to smtp://USER:PASSWORD@HOST:PORT');
-  const where = `${relay.host}:${relay.port}`;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      const socket = createConnection({ host: relay.host, port: relay.port, timeout: RELAY_TIMEOUT_MS });
-      socket.once('connect', () => {
-        socket.destroy();
-        resolve();
-      });
-      socket.once('timeout', () => socket.destroy(new Error('no answer within 5 seconds')));
-      socket.once('error', reject);
-    });
-    return fine('relay', `${where} answers`);
-  } catch (error) {
-    return wrong(
-      'relay',
-      `${where}: ${messageOf(error)}`,
-      'Correct SMTP_URL, or start the relay. Nobody fails meanwhile: workers wait for it.',
-    );
-  }
+  const report = await probeRelay(relay);
+  if (report.ok) return fine('relay', `${report.relay} is ready for mails (${report.mode}: ${report.why})`);
+  const { failure } = report;
+  const words = failure.kind === 'replied' ? `${failure.reply.code} ${failure.reply.text}` : failure.why;
+  const advice = 'Correct SMTP_URL, or start the relay. Nobody fails meanwhile: workers wait for it.';
+  return wrong('relay', `${report.relay}: ${words}`, advice);
 }

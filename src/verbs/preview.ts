@@ -1,11 +1,13 @@
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { SendstateError } from '../errors.ts';
 import type { ComposedMessage } from '../message/compose.ts';
+import type { DkimKey } from '../message/dkim.ts';
 import { type Preview, previewOf } from '../message/preview.ts';
 import { createDeliverer } from '../smtp/choose.ts';
 import { classify } from '../smtp/classify.ts';
 import type { Delivery } from '../smtp/deliverer.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
+import { signingDeliverer } from '../smtp/signing.ts';
 import { composerFor } from './create.ts';
 import type { Sendstate } from './open.ts';
 
@@ -57,7 +59,12 @@ export interface TestResult {
 export async function test(
   app: Sendstate,
   name: string,
-  options: { to: string; as?: string | undefined; relay: RelayOptions },
+  options: {
+    to: string;
+    as?: string | undefined;
+    relay: RelayOptions;
+    dkim?: readonly DkimKey[] | undefined;
+  },
 ): Promise<TestResult> {
   const campaign = await findCampaign(app.database, name);
   const sample = await sampleOf(app, campaign.campaignId, name, options.as);
@@ -71,12 +78,16 @@ export async function test(
       },
     );
   }
-  const delivery = await deliverOne(options.relay, message);
+  const delivery = await deliverOne(options.relay, message, options.dkim ?? []);
   return { to: options.to, renderedFor: sample.address, delivery, sent: classify(delivery).kind === 'sent' };
 }
 
-async function deliverOne(relay: RelayOptions, message: ComposedMessage): Promise<Delivery> {
-  const deliverer = createDeliverer({ ...relay, connections: 1 });
+async function deliverOne(
+  relay: RelayOptions,
+  message: ComposedMessage,
+  dkim: readonly DkimKey[],
+): Promise<Delivery> {
+  const deliverer = signingDeliverer(createDeliverer({ ...relay, connections: 1 }), dkim);
   try {
     return await new Promise<Delivery>((resolve) => deliverer.deliver(message, resolve));
   } finally {

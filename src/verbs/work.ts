@@ -1,9 +1,11 @@
 import { findCampaign, startCampaign } from '../campaigns/campaigns.ts';
+import type { DkimKey } from '../message/dkim.ts';
 import { DEFAULT_LEASE_SECONDS } from '../sending/heartbeat.ts';
 import { type PollEnd, Poller, type SendEvent } from '../sending/poller.ts';
 import { createDeliverer, type TransportName } from '../smtp/choose.ts';
 import type { Deliverer } from '../smtp/deliverer.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
+import { signingDeliverer } from '../smtp/signing.ts';
 import { VERSION } from '../version.ts';
 import { composerFor } from './create.ts';
 import type { Sendstate } from './open.ts';
@@ -13,6 +15,8 @@ export interface WorkOptions {
   readonly relay: RelayOptions | Deliverer;
   /** Who speaks to the relay. Default `auto`: the fast client, and nodemailer for what that does not do. */
   readonly transport?: TransportName | undefined;
+  /** Every mail is signed with each of these (RFC 6376). Default: none, the relay may sign. */
+  readonly dkim?: readonly DkimKey[] | undefined;
   /** Recipients in a claim (1…10,000). Default 500. */
   readonly batch?: number | undefined;
   /** Recipients that may be in doubt after this process dies. Default 4 × the relay's capacity, at least 100. */
@@ -44,9 +48,11 @@ async function poll(
   campaignId: number | null,
   until: 'finished' | 'idle' | 'stopped',
 ): Promise<PollEnd> {
-  const deliverer = isDeliverer(options.relay)
+  const speaker = isDeliverer(options.relay)
     ? options.relay
     : createDeliverer(options.relay, options.transport);
+  const dkim = options.dkim ?? [];
+  const deliverer = dkim.length === 0 ? speaker : signingDeliverer(speaker, dkim);
   const poller = new Poller(
     app.database,
     deliverer,
@@ -75,7 +81,7 @@ async function poll(
     options.signal?.removeEventListener('abort', stop);
     options.abortSignal?.removeEventListener('abort', abort);
     // A deliverer that was handed in belongs to whoever made it.
-    if (deliverer !== options.relay) await deliverer.close();
+    if (speaker !== options.relay) await deliverer.close();
   }
 }
 
