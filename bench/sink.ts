@@ -74,6 +74,8 @@ async function startSmtpSink(program: string): Promise<Sink> {
         child.once('close', () => resolve());
         child.once('error', () => resolve());
       });
+      // Its end does not follow from ours, as it does for a process with a channel.
+      process.once('exit', () => child.kill());
       if (await listens(port, child)) return sinkOf(child, gone, port, folder, counters);
       child.kill();
       await gone;

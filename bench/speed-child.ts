@@ -32,10 +32,15 @@ export class Child {
       else waiting.resolve(message);
     });
     this.#gone = new Promise((resolve) => {
-      child.on('close', (code, signal) => {
-        this.#ended = new Error(`${this.#name} ended (${signal ?? code}): ${this.#stderr}`);
-        this.#waiting?.reject(this.#ended);
-        resolve();
+      // Not 'close': it does not come after this side has closed the channel.
+      child.once('exit', (code, signal) => {
+        const end = () => {
+          this.#ended = new Error(`${this.#name} ended (${signal ?? code}): ${this.#stderr}`);
+          this.#waiting?.reject(this.#ended);
+          resolve();
+        };
+        if (child.stderr === null || child.stderr.closed) end();
+        else child.stderr.once('close', end);
       });
     });
   }

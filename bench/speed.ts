@@ -141,8 +141,13 @@ async function measure(server: Awaited<ReturnType<typeof startBenchServer>>) {
 }
 
 const server = await startBenchServer();
+/** Ctrl-C ends the run, and what was started with it. */
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+});
 try {
-  const result = await measure(server);
+  const result = await Promise.race([measure(server), interrupted]);
   say(
     `${shown(result.mailsPerSecond)} mails/s: ${result.ratioToTextbook} × the textbook's worker (12), ${result.ratioToBlast} of a blast without a database (0.5)`,
   );

@@ -58,7 +58,7 @@ comment on column campaign_progress.time_left is 'What is not done, at the rate 
 create view campaign_failures as
 select c.campaign_id, c.name, f.outcome, f.reason, f.recipients, r.address as example, f.last_at
 from (
-  select campaign_id, outcome, reason, sum(recipients)::bigint as recipients, min(example_id) as example_id, max(last_at) as last_at
+  select campaign_id, outcome, reason, sum(recipients)::bigint as recipients, (array_agg(example_id order by last_at desc))[1] as example_id, max(last_at) as last_at
   from failure group by campaign_id, outcome, reason having sum(recipients) > 0
 ) f
 join campaign c on c.campaign_id = f.campaign_id

@@ -140,11 +140,10 @@ export async function main(): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE;
     explain(error);
     return FAILED;
+  } finally {
+    // A channel to a parent would keep the process alive.
+    if (process.connected) process.disconnect();
   }
 }
 
-if (import.meta.main) {
-  process.exitCode = await main();
-  // A channel to a parent would keep the process alive.
-  if (process.connected) process.disconnect();
-}
+if (import.meta.main) process.exitCode = await main();

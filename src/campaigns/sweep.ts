@@ -86,8 +86,8 @@ with picked as materialized (
 select recipient_id, reply_code, reply from put`;
 
 const TAKE_BACK = `
-insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id)
-select $1, $2::outcome, reason, 0, -recipients, 0 from unnest($3::text[], $4::bigint[]) as t(reason, recipients)
+insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id, last_at)
+select $1, $2::outcome, reason, 0, -recipients, 0, '-infinity' from unnest($3::text[], $4::bigint[]) as t(reason, recipients)
 on conflict (campaign_id, outcome, reason, worker_id) do update set recipients = f.recipients + excluded.recipients`;
 
 /**

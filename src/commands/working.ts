@@ -27,7 +27,7 @@ export function workOptions(command: Command): Command {
     .option('--batch <n>', 'recipients in a claim (default: 500)', integer(1, 10_000))
     .option(
       '--window <n>',
-      'recipients that may be in doubt after a crash (default: 4 × connections, at least 100)',
+      'recipients that may be in doubt after a crash (default: 4 × connections, at least 200)',
       integer(1, 10_000),
     )
     .option(

@@ -92,6 +92,18 @@ export class Chunk {
     this.#offered -= 1;
   }
 
+  /** How many rows are not taken, by reason: the two kinds of duplicates, and everything else. */
+  count(): { duplicatesInFile: number; duplicatesInTable: number; invalid: number } {
+    const counts = { duplicatesInFile: 0, duplicatesInTable: 0, invalid: 0 };
+    for (const reason of this.#reasons) {
+      if (reason === null) continue;
+      if (reason === duplicateInFile) counts.duplicatesInFile += 1;
+      else if (reason === duplicateInTable) counts.duplicatesInTable += 1;
+      else counts.invalid += 1;
+    }
+    return counts;
+  }
+
   /** The rows that are not taken, in file order. */
   *rejects(): Generator<Reject> {
     const originals = this.#originals.bytes;
@@ -121,7 +133,7 @@ export class Chunk {
     const { cells, problem } = record;
     if (problem !== null) return problem;
     if (cells.length !== names.length) {
-      return `${count(cells.length, 'column')}, but the first row has ${names.length}`;
+      return `${numbered(cells.length, 'column')}, but the first row has ${names.length}`;
     }
     const parsed = parseAddress(cells[addressIndex] ?? '');
     if (!parsed.ok) return parsed.reason;
@@ -159,6 +171,6 @@ function jsonForCopy(value: string): string {
   return special.test(value) ? JSON.stringify(value).replaceAll('\\', '\\\\') : `"${value}"`;
 }
 
-function count(number: number, noun: string): string {
+function numbered(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { type ImportBounds, importBounds } from './bounds.ts';
-import { Chunk, duplicateInFile, duplicateInTable } from './chunk.ts';
+import { Chunk } from './chunk.ts';
 import { explainFailure } from './import-errors.ts';
 import { beginImport, commitImport, withConnection } from './import-transaction.ts';
 import { RejectsFile } from './rejects.ts';
@@ -183,11 +183,10 @@ async function takeTable(client: pg.ClientBase, table: Table, tally: Tally, opti
 async function settle(chunk: Chunk, tally: Tally, rejects: RejectsFile | null): Promise<void> {
   tally.read += chunk.read;
   tally.imported += chunk.offered;
-  for (const { reason } of chunk.rejects()) {
-    if (reason === duplicateInFile) tally.duplicatesInFile += 1;
-    else if (reason === duplicateInTable) tally.duplicatesInTable += 1;
-    else tally.invalid += 1;
-  }
+  const { duplicatesInFile, duplicatesInTable, invalid } = chunk.count();
+  tally.duplicatesInFile += duplicatesInFile;
+  tally.duplicatesInTable += duplicatesInTable;
+  tally.invalid += invalid;
   await rejects?.write(chunk.rejects());
 }
 

@@ -3,10 +3,11 @@ import { byteOrderMark, InvalidBytes, StrictDecoder } from './encoding.ts';
 import type { CsvReader, CsvRecord } from './read-csv.ts';
 
 /**
- * Bytes that are decoded and cut into records at a time. 16 KiB: about a hundred rows, so that hardly any of them is alive
- * when the garbage collector comes by; what it meets alive is what makes a process ask for more and more memory.
+ * Bytes that are decoded and cut into records at a time. 4 KiB: some thirty rows, so that hardly any of them is alive when the
+ * garbage collector comes by; what it meets alive is what makes a process ask for more and more memory. A million rows peaked at
+ * 130 MB, with 16 KiB at 166 MB, for 0.4 s more of one core.
  */
-const stepBytes = 16 * 1024;
+const stepBytes = 4 * 1024;
 
 export interface TextSourceOptions {
   /** For messages. */
@@ -54,7 +55,7 @@ export class TextSource {
     return { text: text.slice(0, chars), whole: false };
   }
 
-  /** The records in batches of a hundred or so. */
+  /** The records in small batches. */
   async *records(reader: CsvReader): AsyncGenerator<CsvRecord[]> {
     for (const text of this.#ahead) yield reader.push(text);
     this.#ahead = [];

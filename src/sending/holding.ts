@@ -102,13 +102,22 @@ export class Holding {
     return rest;
   }
 
+  /** Results that wait for a statement. */
+  get pending(): number {
+    return this.#results.length;
+  }
+
+  /** Whether somebody stands within a mark and was not handed over yet. */
+  get mayHandOver(): boolean {
+    for (const held of this.#held.values()) if (held.next < held.marked) return true;
+    return false;
+  }
+
   /** Whether a statement is worth its round trip: results wait, or nothing can be handed over before a mark moves. */
   get wantsStatement(): boolean {
     if (this.#inStatement !== null) return false;
     if (this.#results.length > 0) return true;
-    for (const held of this.#held.values()) {
-      if (held.next < held.marked) return false;
-    }
+    if (this.mayHandOver) return false;
     return this.unhanded > 0 && this.#spare(new Map()) > 0;
   }
 

@@ -2,7 +2,7 @@ import { type Campaign, campaignsById, finishCampaign, pauseCampaign } from '../
 import { sweepCancelled } from '../campaigns/sweep.ts';
 import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
-import { messageOf } from '../errors.ts';
+import { messageOf, SendstateError } from '../errors.ts';
 import type { Deliverer } from '../smtp/deliverer.ts';
 import type { Breaker } from './breaker.ts';
 import { type DueCampaign, lookForDue } from './due.ts';
@@ -247,7 +247,8 @@ export class Poller {
       this.#failure = error;
     }
     this.#workers.delete(campaignId);
-    this.#changed();
+    // Who found nothing to claim, because somebody holds the waiting rows locked, looks again after the usual pause.
+    if (worker.claims > 0 || this.#stopping || this.#failure !== null) this.#changed();
   }
 
   /** Compiled once a campaign. A campaign whose message cannot be compiled is paused, with the reason. */
@@ -266,8 +267,13 @@ export class Poller {
   }
 
   async #refused(name: string, reason: string): Promise<void> {
-    await pauseCampaign(this.#db, name, reason);
-    this.#emit({ kind: 'refused', name, reason });
+    try {
+      await pauseCampaign(this.#db, name, reason);
+      this.#emit({ kind: 'refused', name, reason });
+    } catch (error) {
+      // Somebody has ended it meanwhile, which is better than a pause.
+      if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;
+    }
     this.#changed();
   }
 

@@ -37,7 +37,7 @@ const OPEN = prepare('select campaign_id, claim_id from claim where worker_id = 
 const DIED = 'a worker died after handing over, or just before; the reply of the relay was not seen';
 
 /** Of a row r that a dead worker held: within the handed-over mark, so nobody knows. */
-const AMBIGUOUS = 'r.recipient_id <= (select handed_through from closed)';
+const AMBIGUOUS = 'r.recipient_id <= (select handed_through from orphan)';
 /** How such a row ends; null: it goes back. */
 const FATE = `case
       when not ${AMBIGUOUS} then case when (select cancelled from policy) then 'cancelled'::outcome end
@@ -45,8 +45,9 @@ const FATE = `case
     end`;
 
 /*
- * Takes one claim apart. The claim row is closed first, in the same statement: its lock decides between two rescuers,
- * and from then on the former owner's marks are refused.
+ * Takes one claim apart. The claim row is locked first: that decides between two rescuers. It is closed when every row has
+ * been taken, and from then on the former owner's marks are refused; a row that somebody changed between look and lock is
+ * not seen under its new ctid, and the claim stays open for the next round.
  *
  * Rows beyond the handed-over mark are certainly unsent and go back. Rows up to the mark without a result are ambiguous:
  * they alone are subject to the campaign's policy, and each is named by maybe_sent. Three times ambiguous in a row
@@ -54,21 +55,21 @@ const FATE = `case
  * The rows are found by the claim's id range, or by its list of ids, and never by scanning the campaign.
  */
 export const RESCUE = prepare(`
-with closed as (
-  update claim set closed_at = now(), rescued = true
+with orphan as materialized (
+  select first_id, last_id, recipient_ids, handed_through from claim
   where campaign_id = $1 and claim_id = $2 and closed_at is null
-  returning worker_id, first_id, last_id, recipient_ids, handed_through
+  for no key update
 ), policy as (
   select status = 'cancelled' as cancelled, on_unconfirmed = 'hold' as hold, max_attempts from campaign where campaign_id = $1
 ), held as (
   -- By range or by ids; the fence of offset 0 makes both a walk of the primary key, whatever the statistics say.
-  select x.tid from closed c cross join lateral (
+  select x.tid from orphan c cross join lateral (
     select ctid as tid from recipient
     where campaign_id = $1 and recipient_id between c.first_id and c.last_id and claim_id = $2 and send_state = 1
     offset 0
   ) x where c.recipient_ids is null
   union all
-  select x.tid from closed c cross join unnest(c.recipient_ids) as u(id) cross join lateral (
+  select x.tid from orphan c cross join unnest(c.recipient_ids) as u(id) cross join lateral (
     select ctid as tid from recipient
     where campaign_id = $1 and recipient_id = u.id and claim_id = $2 and send_state = 1
     offset 0
@@ -80,6 +81,7 @@ with closed as (
     done_at = case when ${FATE} is not null then now() end,
     retry_at = case when ${FATE} is null then now() end,
     maybe_sent = r.maybe_sent + (${AMBIGUOUS})::int,
+    reply_code = case when not ${AMBIGUOUS} then r.reply_code end,
     reply = case when ${AMBIGUOUS} then '${DIED}' else r.reply end
   where r.ctid = any (array(select tid from held)) and r.claim_id = $2 and r.send_state = 1
   returning r.recipient_id, r.outcome, ${AMBIGUOUS} as ambiguous
@@ -96,7 +98,12 @@ with closed as (
 ), failed as (
   insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id)
   select $1, 'unconfirmed', '${DIED}', 0, unconfirmed, example from tally where unconfirmed > 0
-  on conflict (campaign_id, outcome, reason, worker_id) do update set recipients = f.recipients + excluded.recipients, last_at = excluded.last_at
+  on conflict (campaign_id, outcome, reason, worker_id) do update set
+    recipients = f.recipients + excluded.recipients, example_id = excluded.example_id, last_at = excluded.last_at
+), closed as (
+  update claim c set closed_at = now(), rescued = true
+  where c.campaign_id = $1 and c.claim_id = $2 and exists (select from orphan)
+    and (select count(*) from held) = (select n from tally)
 )
 select n, ambiguous from tally`);
 
@@ -196,8 +203,11 @@ with gone as (
   delete from failure where campaign_id = $1 and worker_id = $2 and worker_id <> 0 returning *
 )
 insert into failure as f (campaign_id, outcome, reason, worker_id, recipients, example_id, last_at)
-select campaign_id, outcome, reason, 0, sum(recipients), min(example_id), max(last_at) from gone group by campaign_id, outcome, reason order by outcome, reason
-on conflict (campaign_id, outcome, reason, worker_id) do update set recipients = f.recipients + excluded.recipients, last_at = excluded.last_at`);
+select campaign_id, outcome, reason, 0, sum(recipients), (array_agg(example_id order by last_at desc))[1], max(last_at)
+from gone group by campaign_id, outcome, reason order by outcome, reason
+on conflict (campaign_id, outcome, reason, worker_id) do update set
+  recipients = f.recipients + excluded.recipients, last_at = greatest(f.last_at, excluded.last_at),
+  example_id = case when excluded.last_at > f.last_at then excluded.example_id else f.example_id end`);
 
 /** Folds the counters and failures of a worker that is gone into those of worker 0. The sums stay as they are. */
 export async function foldCounters(db: Database, campaignId: number, workerId: number): Promise<void> {

@@ -28,7 +28,7 @@ export interface WorkerCampaign extends RetryPolicy {
 export interface WorkerOptions {
   /** Recipients in a claim. Default 500: the claim's round trip and commit cost 1/500 of a millisecond a mail. */
   readonly batch: number;
-  /** Recipients that may be in doubt after a crash. Default 4 × the relay's capacity, at least 100. */
+  /** Recipients that may be in doubt after a crash. Default 4 × the relay's capacity, at least 200. */
   readonly window: number;
   /** Whether mails may be handed over: the worker's lease. */
   readonly leaseValid: () => boolean;
@@ -83,6 +83,7 @@ export class Worker {
   #broken: unknown = null;
   #pumping = false;
   #claiming = false;
+  #claims = 0;
   #aborted = false;
   #waiting: { condition: () => boolean; resolve: () => void } | null = null;
 
@@ -159,6 +160,11 @@ export class Worker {
     this.#signal();
   }
 
+  /** Claims made so far. */
+  get claims(): number {
+    return this.#claims;
+  }
+
   /** Whether a claim is in its hands; true also while one is being made, of which nobody knows the number yet. */
   knows(claimId: number): boolean {
     return this.#claiming || this.#holding.has(claimId);
@@ -188,6 +194,7 @@ export class Worker {
         await returnTokens(this.#db, this.#campaign.campaignId, limit - (claim?.recipients.length ?? 0));
       }
       if (claim === null) return 'nothing';
+      this.#claims++;
       this.#holding.add(claim);
       if (this.#stopReason !== null) this.#release();
       this.#pump();

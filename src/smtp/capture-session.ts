@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { CAPTURE_EXTENSIONS, type CaptureOptions, type CaptureReply } from './capture.ts';
+import { CaptureMessage, pathOf } from './capture-message.ts';
 
 /** Where a session reports what it took. */
 export interface CaptureSink {
@@ -11,12 +12,9 @@ const LF = 10;
 const CR = 13;
 const DOT = 46;
 const MEBIBYTE = 1_048_576;
-/** Room beyond the limit for added dots, which do not count as size. */
-const SLACK = MEBIBYTE;
 /** Longest command line taken, in bytes: RFC 5321 section 4.5.3.1.4 says 512, SMTPUTF8 and AUTH say more. */
 const MAX_LINE = 8192;
 const END_OF_DATA = Buffer.from('\r\n.\r\n');
-const STUFFED = Buffer.from('\r\n..');
 
 /**
  * One connection to the capture server. Reads whole chunks and writes all of a chunk's replies at once, so that a
@@ -34,9 +32,7 @@ export class CaptureSession {
   #to: string[] = [];
   /** What the policy wants said later in the current mail. */
   #later: CaptureReply | null = null;
-  /** The message so far, and its size in bytes. */
-  #pieces: Buffer[] = [];
-  #size = 0;
+  readonly #message: CaptureMessage;
   #chunkLeft = 0;
   #chunkLast = false;
   #mails = 0;
@@ -46,6 +42,7 @@ export class CaptureSession {
     this.#options = options;
     this.#sink = sink;
     this.#maxBytes = options.maxMessageBytes ?? 50 * MEBIBYTE;
+    this.#message = new CaptureMessage(this.#maxBytes);
     socket.on('data', (chunk) => this.#onData(chunk));
     // A client that vanishes is an ordinary event here; 'close' follows.
     socket.on('error', () => socket.destroy());
@@ -148,18 +145,19 @@ export class CaptureSession {
 
   #readData(buffer: Buffer, at: number): number {
     // An empty message is its terminator alone: the CRLF before the dot belongs to the DATA command.
-    const empty = this.#size === 0 && buffer[at] === DOT && buffer[at + 1] === CR && buffer[at + 2] === LF;
+    const empty =
+      this.#message.size === 0 && buffer[at] === DOT && buffer[at + 1] === CR && buffer[at + 2] === LF;
     const end = empty ? at - 2 : buffer.indexOf(END_OF_DATA, at);
     if (end < 0 && !empty) {
       // All but what may be the beginning of the terminator is put aside, so that no byte is searched twice.
       const done = buffer.length - (END_OF_DATA.length - 1);
       if (done <= at) return -1;
-      this.#keep(Buffer.from(buffer.subarray(at, done)));
+      this.#message.add(Buffer.from(buffer.subarray(at, done)));
       return done;
     }
-    if (!empty) this.#keep(buffer.subarray(at, end + 2));
+    if (!empty) this.#message.add(buffer.subarray(at, end + 2));
     this.#state = 'command';
-    this.#say(this.#finish(unstuff(this.#body())));
+    this.#say(this.#finish(true));
     return end + END_OF_DATA.length;
   }
 
@@ -178,7 +176,7 @@ export class CaptureSession {
     const whole = end - at === this.#chunkLeft;
     this.#chunkLeft -= end - at;
     const piece = buffer.subarray(at, end);
-    this.#keep(whole && this.#chunkLast ? piece : Buffer.from(piece));
+    this.#message.add(whole && this.#chunkLast ? piece : Buffer.from(piece));
     if (whole) this.#say(this.#endChunk());
     return end;
   }
@@ -187,25 +185,13 @@ export class CaptureSession {
     this.#state = 'command';
     if (this.#to.length === 0) return this.#reset('554 5.5.1 No valid recipients');
     if (this.#later?.at === 'data') return this.#reset(this.#later.reply);
-    return this.#chunkLast ? this.#finish(this.#body()) : '250 2.0.0 Chunk received';
+    return this.#chunkLast ? this.#finish(false) : '250 2.0.0 Chunk received';
   }
 
-  #keep(piece: Buffer): void {
-    this.#size += piece.length;
-    // Beyond the limit only the size matters: the answer will be 552.
-    if (this.#size <= this.#maxBytes + SLACK) this.#pieces.push(piece);
-  }
-
-  #body(): Buffer {
-    const [first] = this.#pieces;
-    return first !== undefined && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces);
-  }
-
-  #finish(raw: Buffer): string {
+  #finish(stuffed: boolean): string {
     if (this.#later !== null) return this.#reset(this.#later.reply);
-    if (raw.length > this.#maxBytes || this.#size > this.#maxBytes + SLACK) {
-      return this.#reset('552 5.3.4 Message too big');
-    }
+    const raw = this.#message.take(stuffed);
+    if (raw === null) return this.#reset('552 5.3.4 Message too big');
     this.#mails++;
     this.#sink.accept(this.#from ?? '', this.#to, raw);
     return this.#reset(`250 2.0.0 Ok: captured ${raw.length} bytes`);
@@ -215,8 +201,7 @@ export class CaptureSession {
     this.#from = null;
     this.#to = [];
     this.#later = null;
-    this.#pieces = [];
-    this.#size = 0;
+    this.#message.clear();
     return reply;
   }
 
@@ -244,28 +229,4 @@ export class CaptureSession {
     if (replyDelayMs === 0) write();
     else setTimeout(write, replyDelayMs);
   }
-}
-
-/** The address of `MAIL FROM:<…>` or `RCPT TO:<…>`, or null. */
-function pathOf(line: string, verb: string): string | null {
-  if (line.slice(0, verb.length).toUpperCase() !== verb) return null;
-  const open = line.indexOf('<', verb.length);
-  const close = line.indexOf('>', open);
-  return open < 0 || close < 0 ? null : line.slice(open + 1, close);
-}
-
-/** Removes the dots that RFC 5321 section 4.5.2 adds. */
-function unstuff(body: Buffer): Buffer {
-  const first = body[0] === DOT ? 1 : 0;
-  let at = body.indexOf(STUFFED, first);
-  if (at < 0) return first === 0 ? body : body.subarray(1);
-  const parts: Buffer[] = [];
-  let from = first;
-  while (at >= 0) {
-    parts.push(body.subarray(from, at + 3));
-    from = at + 4;
-    at = body.indexOf(STUFFED, from - 2);
-  }
-  parts.push(body.subarray(from));
-  return Buffer.concat(parts);
 }

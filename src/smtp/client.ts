@@ -1,10 +1,13 @@
 import { SendstateError } from '../errors.ts';
+import { Backlog } from './backlog.ts';
 import { chooseMode, type Mode } from './capabilities.ts';
-import { classify } from './classify.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail } from './deliverer.ts';
-import { establish, HandshakeFailure, type HandshakeSetup } from './handshake.ts';
+import { establish, type HandshakeSetup } from './handshake.ts';
+import { HandshakeFailure } from './handshake-failure.ts';
 import { describeRelay, type RelayOptions, tlsOptions } from './relay.ts';
-import { type OpenMail, Session, type SessionLimits, type SessionOwner } from './session.ts';
+import { SerialTrial } from './serial-trial.ts';
+import { Session, type SessionLimits, type SessionOwner } from './session.ts';
+import type { OpenMail } from './unanswered.ts';
 
 /** Bounds of the client beyond those of the relay's URL. */
 export interface SmtpOptions {
@@ -60,17 +63,14 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
   readonly #setup: HandshakeSetup;
   readonly #sessions = new Set<Session>();
   readonly #attempts = new Set<AbortController>();
-  /** Waiting mails: those given back first, then those handed over. */
-  #queue: OpenMail[] = [];
-  #queueHead = 0;
+  readonly #backlog = new Backlog<OpenMail>();
   #open = 0;
   #scheduled = false;
   #closed = false;
   #waiters: (() => void)[] = [];
   #holdUntil = 0;
   #holdOff = HOLD_OFF_MS.first as number;
-  /** `trial`: the relay did not understand us, so everything is spoken serially until it is known whether that helps. */
-  #serial: 'no' | 'trial' | 'yes' | 'useless' = 'no';
+  readonly #serial = new SerialTrial();
 
   constructor(relay: RelayOptions, options: SmtpOptions) {
     this.#relay = relay;
@@ -98,7 +98,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
       process.nextTick(() => this.#answer(open, notSent('the deliverer is closed', DELIVERY_CODES.aborted)));
       return;
     }
-    this.#queue.push(open);
+    this.#backlog.push(open);
     this.#schedule();
   }
 
@@ -120,20 +120,11 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
   // What sessions ask.
 
   take(): OpenMail | null {
-    const open = this.#queue[this.#queueHead];
-    if (open === undefined) return null;
-    this.#queueHead++;
-    // Cut off what was taken now and then, so that neither taking nor keeping costs more with a long queue.
-    if (this.#queueHead === this.#queue.length || this.#queueHead >= 1024) {
-      this.#queue = this.#queue.slice(this.#queueHead);
-      this.#queueHead = 0;
-    }
-    return open;
+    return this.#backlog.take();
   }
 
   putBack(open: OpenMail): void {
-    if (this.#queueHead > 0) this.#queue[--this.#queueHead] = open;
-    else this.#queue.unshift(open);
+    this.#backlog.putBack(open);
   }
 
   settle(session: Session, open: OpenMail, delivery: Delivery): void {
@@ -150,12 +141,8 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
     this.#sessions.delete(session);
     // A connection that was lost before it could take a mail is a failed attempt, or it would be tried without end.
     if (session.begun === 0 && cause !== null) this.#connectFailed(cause);
-    if (this.#waiting > 0) this.#schedule();
+    if (this.#backlog.length > 0) this.#schedule();
     this.#wake();
-  }
-
-  get #waiting(): number {
-    return this.#queue.length - this.#queueHead;
   }
 
   #live(): Session[] {
@@ -178,16 +165,8 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
     return delivery.kind === 'not-sent' && WORTH_MOVING.has(delivery.code);
   }
 
-  /** 500 to 504, or replies that are none: once in the life of this deliverer everything is tried in serial mode. */
   #fallsBack(session: Session, delivery: Delivery): boolean {
-    const misunderstood = classify(delivery).kind === 'fallback';
-    if (session.mode === 'serial') {
-      if (this.#serial === 'trial' && misunderstood) this.#serial = 'useless';
-      if (this.#serial === 'trial' && delivery.kind === 'replied') this.#serial = 'yes';
-      return false;
-    }
-    if (!misunderstood || this.#closed || this.#serial === 'yes' || this.#serial === 'useless') return false;
-    this.#serial = 'trial';
+    if (this.#closed || !this.#serial.calls(session.mode, delivery)) return false;
     for (const other of this.#sessions) if (other.mode !== 'serial') other.drain();
     return true;
   }
@@ -199,10 +178,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
   }
 
   #answerAll(delivery: Delivery): void {
-    const rest = this.#queue.slice(this.#queueHead);
-    this.#queue = [];
-    this.#queueHead = 0;
-    for (const open of rest) this.#answer(open, delivery);
+    for (const open of this.#backlog.takeAll()) this.#answer(open, delivery);
   }
 
   /** Gives waiting mails to connections after the current turn, so that what was handed over together leaves together. */
@@ -216,16 +192,16 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
   }
 
   #dispatch(): void {
-    if (this.#waiting === 0) return;
+    if (this.#backlog.length === 0) return;
     for (const session of this.#sessions) {
       session.poke();
-      if (this.#waiting === 0) return;
+      if (this.#backlog.length === 0) return;
     }
     const others = this.#sessions.size + this.#attempts.size;
     const held = others > 0 && performance.now() < this.#holdUntil;
     while (
       !held &&
-      this.#attempts.size < this.#waiting &&
+      this.#attempts.size < this.#backlog.length &&
       this.#sessions.size + this.#attempts.size < this.#relay.connections
     ) {
       this.#connect();
@@ -243,7 +219,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
           this.#wake();
           return;
         }
-        const wanted = this.#serial === 'trial' || this.#serial === 'yes' ? 'serial' : this.#relay.mode;
+        const wanted = this.#serial.wanted ? 'serial' : this.#relay.mode;
         const { mode } = chooseMode(capabilities, wanted);
         this.mode = mode;
         this.#holdOff = HOLD_OFF_MS.first;

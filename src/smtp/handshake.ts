@@ -2,9 +2,12 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { messageOf } from '../errors.ts';
 import { type Capabilities, NO_CAPABILITIES, parseEhlo } from './capabilities.ts';
-import { DELIVERY_CODES, type Delivery, type Reply, type Stage } from './deliverer.ts';
+import { DELIVERY_CODES, type Reply, type Stage } from './deliverer.ts';
+import { HandshakeFailure, notSent } from './handshake-failure.ts';
+import { logIn } from './login.ts';
 import { needsTls, type RelayOptions } from './relay.ts';
-import { cleanText, ReplyError } from './reply.ts';
+import { ReplyError } from './reply.ts';
+import { cleanText } from './reply-text.ts';
 import { Wire, type WireUser } from './wire.ts';
 
 /** What later connections to the same relay know from earlier ones. */
@@ -33,17 +36,6 @@ export interface TlsState {
   /** The certificate was checked and is valid for the relay's name. */
   readonly verified: boolean;
   readonly resumed: boolean;
-}
-
-/** A connection could not be made ready; `delivery` is what that means for a mail that waited for it. */
-export class HandshakeFailure extends Error {
-  override readonly name = 'HandshakeFailure';
-  readonly delivery: Delivery;
-
-  constructor(delivery: Delivery) {
-    super(delivery.kind === 'replied' ? delivery.reply.text : delivery.why);
-    this.delivery = delivery;
-  }
 }
 
 /** How to reach the relay; made once for many connections. */
@@ -266,44 +258,13 @@ class Handshake implements WireUser {
   }
 
   async #logIn(offered: Capabilities): Promise<string | null> {
-    const { user, password } = this.#relay;
-    if (user === null) return null;
     this.#stage = 'auth';
-    const mechanism = this.#mechanism(offered);
-    if (password === null) throw notSent('SMTP_URL has a user name but no password', DELIVERY_CODES.auth);
-    if (this.#tlsState() === null && !this.#relay.authInClear) {
-      throw notSent(
-        'a password is not spoken without TLS (auth-in-clear=yes would allow it)',
-        DELIVERY_CODES.auth,
-      );
-    }
-    if (mechanism === 'PLAIN') {
-      await this.#ask(`AUTH PLAIN ${base64(`\0${user}\0${password.reveal()}`)}`);
-    } else {
-      for (const line of ['AUTH LOGIN', base64(user)]) {
+    return await logIn(this.#relay, offered, this.#tlsState() !== null, {
+      ask: async (line) => {
         await this.#ask(line);
-        if (this.#code !== 334) throw this.#refusal();
-      }
-      await this.#ask(base64(password.reveal()));
-    }
-    if (this.#code !== 235) throw this.#refusal();
-    return mechanism;
+        return this.#code;
+      },
+      refusal: () => this.#refusal(),
+    });
   }
-
-  #mechanism(offered: Capabilities): 'PLAIN' | 'LOGIN' {
-    const wanted = this.#relay.auth === 'auto' ? ['PLAIN', 'LOGIN'] : [this.#relay.auth.toUpperCase()];
-    const found = wanted.find((one) => offered.auth.includes(one));
-    if (found === 'PLAIN' || found === 'LOGIN') return found;
-    const has =
-      offered.auth.length === 0 ? 'no way to log in' : `only AUTH ${cleanText(offered.auth.join(' '), 80)}`;
-    throw notSent(`the relay offers ${has}, not ${wanted.join(' or ')}`, DELIVERY_CODES.auth);
-  }
-}
-
-function base64(text: string): string {
-  return Buffer.from(text, 'utf8').toString('base64');
-}
-
-function notSent(why: string, code: string): HandshakeFailure {
-  return new HandshakeFailure({ kind: 'not-sent', why, code });
 }

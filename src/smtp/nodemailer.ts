@@ -4,7 +4,8 @@ import { createTransport, type Transporter } from 'nodemailer';
 import { messageOf } from '../errors.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail, type Stage } from './deliverer.ts';
 import { needsTls, type RelayOptions, tlsOptions } from './relay.ts';
-import { cleanText, parseReply, ReplyError } from './reply.ts';
+import { parseReply, ReplyError } from './reply.ts';
+import { cleanText } from './reply-text.ts';
 
 /** What this file needs of a nodemailer transporter: whatever createTransport() returns has it. */
 export type NodemailerTransport = Pick<Transporter, 'sendMail' | 'use' | 'close'>;

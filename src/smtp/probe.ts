@@ -1,6 +1,7 @@
 import { type Capabilities, chooseMode, type Mode } from './capabilities.ts';
 import type { Delivery } from './deliverer.ts';
-import { establish, HandshakeFailure, type TlsState } from './handshake.ts';
+import { establish, type TlsState } from './handshake.ts';
+import { HandshakeFailure } from './handshake-failure.ts';
 import { describeRelay, type RelayOptions, tlsOptions } from './relay.ts';
 
 /** What `doctor --relay` tells about a relay. */

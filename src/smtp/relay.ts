@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { inspect } from 'node:util';
-import { SendstateError, withoutPassword } from '../errors.ts';
+import { SendstateError } from '../errors.ts';
+import { RelayParameters, relayError } from './relay-parameters.ts';
 
 /** A password or token that shows itself only when asked: printing, logging or serialising it gives `***`. */
 export class Secret {
@@ -77,25 +77,6 @@ const DEFAULTS = {
   finalTimeout: 600,
 } as const;
 
-const PARAMETERS = [
-  'tls',
-  'verify',
-  'servername',
-  'ca',
-  'name',
-  'auth',
-  'auth-in-clear',
-  'mode',
-  'connections',
-  'max-messages',
-  'idle-timeout',
-  'connect-timeout',
-  'command-timeout',
-  'final-timeout',
-] as const;
-
-type Parameter = (typeof PARAMETERS)[number];
-
 /**
  * Reads `smtp://user:password@host:port?option=value` or `smtps://…`. Reserved characters in user and password are
  * percent-encoded. Throws SendstateError `RELAY_URL`, which never shows the password.
@@ -104,7 +85,7 @@ export function parseRelay(url: string): RelayOptions {
   const parsed = readUrl(url);
   const secure = parsed.protocol === 'smtps:';
   const user = parsed.username === '' ? null : decodePart(url, parsed.username);
-  const read = new Parameters(url, parsed.searchParams);
+  const read = new RelayParameters(url, parsed.searchParams);
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
   return Object.freeze({
     host,
@@ -195,75 +176,4 @@ function decodePart(url: string, part: string): string {
   }
   if (/[\0\r\n]/.test(text)) throw relayError(url, 'has a user name or password with a line break or NUL');
   return text;
-}
-
-function relayError(url: string, what: string): SendstateError {
-  return new SendstateError('RELAY_URL', `SMTP_URL ${withoutPassword(url)} ${what}.`, {
-    hint:
-      'Write smtp://user:password@host:587 or smtps://user:password@host:465, special characters percent-encoded' +
-      ` (# is %23, @ is %40). Options: ?${PARAMETERS.join('=&')}=`,
-  });
-}
-
-/** The options behind the question mark, each checked, none unknown, none twice. */
-class Parameters {
-  readonly #url: string;
-  readonly #values = new Map<string, string>();
-
-  constructor(url: string, parameters: URLSearchParams) {
-    this.#url = url;
-    for (const [key, value] of parameters) {
-      if (!(PARAMETERS as readonly string[]).includes(key))
-        throw relayError(url, `has the unknown option ${key}`);
-      if (this.#values.has(key)) throw relayError(url, `has the option ${key} twice`);
-      this.#values.set(key, value);
-    }
-  }
-
-  text(key: Parameter): string | null {
-    const value = this.#values.get(key);
-    if (value === '') throw relayError(this.#url, `has an empty ${key}`);
-    return value ?? null;
-  }
-
-  choice<const T extends string>(key: Parameter, choices: readonly [T, ...T[]]): T {
-    const value = this.text(key);
-    if (value === null) return choices[0];
-    const found = choices.find((choice) => choice === value);
-    if (found === undefined)
-      throw relayError(this.#url, `has ${key}=${value}, which is none of ${choices.join(', ')}`);
-    return found;
-  }
-
-  yesNo(key: Parameter, fallback: boolean): boolean {
-    if (this.text(key) === null) return fallback;
-    return this.choice(key, ['yes', 'no']) === 'yes';
-  }
-
-  number(key: Parameter, fallback: number, min: number, max: number): number {
-    const text = this.text(key);
-    if (text === null) return fallback;
-    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    const whole = min >= 0.5 || min === 0;
-    if (!(value >= min && value <= max) || (whole && !Number.isInteger(value))) {
-      throw relayError(
-        this.#url,
-        `has ${key}=${text}, which is no ${whole ? 'whole ' : ''}number from ${min} to ${max}`,
-      );
-    }
-    return value;
-  }
-
-  heloName(): string {
-    const name = this.text('name');
-    if (name === null) {
-      const host = hostname();
-      // RFC 5321 section 4.1.4: an address literal when the machine has no full name.
-      return /^[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(host) && !/^[\d.]+$/.test(host) ? host : '[127.0.0.1]';
-    }
-    if (!/^(?:[a-z0-9._-]{1,255}|\[[a-f0-9:.]{2,45}\]|\[IPv6:[a-f0-9:.]{2,45}\])$/i.test(name)) {
-      throw relayError(this.#url, `has name=${name}, which is no host name`);
-    }
-    return name;
-  }
 }

@@ -1,22 +1,13 @@
 import type { Capabilities, Mode } from './capabilities.ts';
-import { DELIVERY_CODES, type Delivery, type OutgoingMail, type Reply, type Stage } from './deliverer.ts';
-import { createDialogue, type Dialogue } from './dialogue.ts';
+import { DELIVERY_CODES, type Delivery, type Reply, type Stage } from './deliverer.ts';
+import type { Dialogue } from './dialogue.ts';
+import { ChunkedDialogue } from './dialogue-chunked.ts';
+import { GroupedDialogue, SerialDialogue } from './dialogue-data.ts';
 import { refuse } from './envelope.ts';
-import { cleanText, ReplyError } from './reply.ts';
+import { ReplyError } from './reply.ts';
+import { cleanText } from './reply-text.ts';
+import { type Asked, type OpenMail, Unanswered } from './unanswered.ts';
 import type { Wire, WireUser } from './wire.ts';
-
-/** A mail on its way, from deliver() to its delivery. */
-export interface OpenMail {
-  readonly mail: OutgoingMail;
-  readonly done: (result: Delivery) => void;
-  /** Its delivery is known; replies that still come for it are consumed and ignored (safety rule 3). */
-  settled: boolean;
-  /** It was taken back once from a connection that ended before the mail was sent, so it will not be a second time. */
-  moved: boolean;
-}
-
-/** What a reply answers. */
-export type Asked = 'rset' | 'mail' | 'rcpt' | 'data' | 'final' | 'dot' | 'quit';
 
 /** Whoever owns sessions: gives them mails and hears how it went. */
 export interface SessionOwner {
@@ -61,15 +52,7 @@ export class Session implements WireUser {
   readonly #owner: SessionOwner;
   readonly #dialogue: Dialogue;
   #state: 'open' | 'draining' | 'quitting' | 'closing' | 'ended' = 'open';
-  /** What was asked and not answered: a queue in two arrays that begins at #head. */
-  #asked: Asked[] = [];
-  #mails: (OpenMail | null)[] = [];
-  #head = 0;
-  /** Replies matched so far: the absolute number of the reply that is due at #head. */
-  #answered: number;
-  /** What the reply at hand answers; it stands in the queue no more. */
-  #nowAsked: Asked = 'quit';
-  #nowMail: OpenMail | null = null;
+  readonly #unanswered: Unanswered;
   /** The 421 that ends the connection. */
   #farewell: Reply | null = null;
   readonly #domains = new Set<string>();
@@ -86,8 +69,9 @@ export class Session implements WireUser {
     this.mode = mode;
     this.limits = limits;
     this.#owner = owner;
-    this.#answered = wire.left;
-    this.#dialogue = createDialogue(this);
+    this.#unanswered = new Unanswered(wire.left);
+    const Dialogue = { serial: SerialDialogue, grouped: GroupedDialogue, chunked: ChunkedDialogue }[mode];
+    this.#dialogue = new Dialogue(this);
   }
 
   /** Takes the wire over from the handshake and the first mails from the owner. */
@@ -104,7 +88,7 @@ export class Session implements WireUser {
 
   /** Nothing asked is unanswered. */
   get isIdle(): boolean {
-    return this.#head === this.#asked.length;
+    return this.#unanswered.isEmpty;
   }
 
   /** Takes as many mails from the owner as there is room for. */
@@ -144,8 +128,10 @@ export class Session implements WireUser {
       this.#quit();
       return;
     }
-    const asked = this.#asked[this.#head];
-    this.wire.end(`no reply to ${asked ?? 'the connection'} in time`, DELIVERY_CODES.timeout);
+    this.wire.end(
+      `no reply to ${this.#unanswered.first ?? 'the connection'} in time`,
+      DELIVERY_CODES.timeout,
+    );
   }
 
   onEnd(why: string, code: string): void {
@@ -170,17 +156,13 @@ export class Session implements WireUser {
 
   /** Puts a command, CRLF included, and notes that the next reply due answers it. */
   ask(asked: Asked, open: OpenMail | null, command: string): void {
-    this.#asked.push(asked);
-    this.#mails.push(open);
+    this.#unanswered.add(asked, open);
     this.wire.put(command, 1, open?.mail.smtputf8 === true ? 'utf8' : 'latin1');
   }
 
   /** Puts bytes of a message; a reply answers the last of them when `open` is given. */
   say(bytes: Buffer, open: OpenMail | null): void {
-    if (open !== null) {
-      this.#asked.push('final');
-      this.#mails.push(open);
-    }
+    if (open !== null) this.#unanswered.add('final', open);
     this.wire.putBytes(bytes, open === null ? 0 : 1);
   }
 
@@ -244,38 +226,28 @@ export class Session implements WireUser {
       this.#serviceClosing();
       return;
     }
+    const unanswered = this.#unanswered;
     // Safety rule 1: nothing was asked, or what was asked has not even left.
-    if (this.isIdle || this.#answered >= this.wire.left) {
+    if (unanswered.isEmpty || unanswered.answered >= this.wire.left) {
       this.broken(`a reply that answers nothing: ${code}`);
       return;
     }
-    this.#next();
-    if (this.#nowAsked === 'quit') this.hangUp('goodbye');
-    else this.#dialogue.answered(this.#nowAsked, this.#nowMail, code);
-    this.#nowMail = null;
-  }
-
-  /** Takes what the reply at hand answers off the queue. */
-  #next(): void {
-    this.#nowAsked = this.#asked[this.#head] ?? 'quit';
-    this.#nowMail = this.#mails[this.#head] ?? null;
-    this.#head++;
-    this.#answered++;
-    if (this.#head < this.#asked.length) return;
-    this.#asked.length = 0;
-    this.#mails.length = 0;
-    this.#head = 0;
+    unanswered.next();
+    if (unanswered.nowAsked === 'quit') this.hangUp('goodbye');
+    else this.#dialogue.answered(unanswered.nowAsked, unanswered.nowMail, code);
+    unanswered.nowMail = null;
   }
 
   /** Safety rule 7: stop writing, read what comes, close. */
   #serviceClosing(): void {
     const reply = this.wire.parser.reply();
-    if (!this.isIdle) {
-      this.#next();
-      const asked = this.#nowAsked;
+    const unanswered = this.#unanswered;
+    if (!unanswered.isEmpty) {
+      unanswered.next();
+      const asked = unanswered.nowAsked;
       const stage = asked === 'final' || asked === 'rcpt' || asked === 'data' ? asked : 'mail';
-      if (this.#nowMail !== null) this.refused(this.#nowMail, stage);
-      this.#nowMail = null;
+      if (unanswered.nowMail !== null) this.refused(unanswered.nowMail, stage);
+      unanswered.nowMail = null;
     }
     if (this.#farewell !== null) return;
     this.#farewell = reply;
@@ -296,7 +268,7 @@ export class Session implements WireUser {
     const { limits } = this;
     if (this.isIdle) this.wire.expectWithin(limits.idleTimeoutMs);
     else if (this.#state === 'quitting') return;
-    else if (this.#asked[this.#head] === 'final') this.wire.expectWithin(limits.finalTimeoutMs);
+    else if (this.#unanswered.first === 'final') this.wire.expectWithin(limits.finalTimeoutMs);
     else this.wire.expectWithin(limits.commandTimeoutMs);
   }
 
@@ -305,22 +277,9 @@ export class Session implements WireUser {
     this.#owner.settle(this, open, delivery);
   }
 
-  /** Safety rule 5: a mail is ambiguous exactly if its terminator was given to the socket. */
   #settleRest(why: string, code: string): void {
-    const asked = this.#asked.slice(this.#head);
-    const mails = this.#mails.slice(this.#head);
-    const left = this.wire.left - this.#answered;
-    const notSent: OpenMail[] = [];
-    const ambiguous = mails.filter((open, i) => open !== null && asked[i] === 'final' && i < left);
-    if (this.#nowMail !== null) (this.#nowAsked === 'final' ? ambiguous : notSent).push(this.#nowMail);
-    this.#asked = [];
-    this.#mails = [];
-    this.#head = 0;
-    for (const open of ambiguous) {
-      if (open !== null && !open.settled) this.#settle(open, { kind: 'ambiguous', why, code });
-    }
-    for (const open of [...notSent, ...mails]) {
-      if (open !== null && !open.settled) this.#settle(open, { kind: 'not-sent', why, code });
-    }
+    const { ambiguous, notSent } = this.#unanswered.clear(this.wire.left);
+    for (const open of ambiguous) if (!open.settled) this.#settle(open, { kind: 'ambiguous', why, code });
+    for (const open of notSent) if (!open.settled) this.#settle(open, { kind: 'not-sent', why, code });
   }
 }

