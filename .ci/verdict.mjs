@@ -8,12 +8,15 @@ let skipped = 0;
 try {
   const results = JSON.parse(readFileSync(report, 'utf8'));
   passed = results.numPassedTests;
-  failed = results.numFailedTests + results.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+  failed =
+    results.numFailedTests +
+    results.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+      .length;
   skipped = results.numPendingTests + results.numTodoTests;
 } catch (error) {
-  console.error(`The test runner left no report: ${error.message}`);
+  process.stderr.write(`The test runner left no report: ${error.message}\n`);
 }
 const ok = status === '0' && failed === 0 && passed > 0;
 if (!ok && failed === 0) failed = 1;
-console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
 process.exit(ok ? 0 : 1);

@@ -46,10 +46,9 @@ function carry(from: Socket, to: Socket): void {
   from.on('data', leave);
   from.on('end', () => leave(null));
   // A line that breaks breaks on both sides, at once.
-  from.on('error', () => to.destroy());
+  from.on('error', () => to.resetAndDestroy());
   to.on('close', () => {
     if (timer !== null) clearTimeout(timer);
-    from.destroy();
   });
 }
 

@@ -16,8 +16,8 @@ export interface ImportFigures {
   readonly importRssMb: number;
 }
 
-const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
-const reportPeak = new URL('./report-peak.ts', import.meta.url).href;
+const cli = fileURLToPath(new URL('../bin/sendstate.js', import.meta.url));
+const reportPeak = new URL('./report-peak.mjs', import.meta.url).href;
 
 /**
  * Imports so many rows into a new campaign of a migrated database, with the command that people use, in a process of its

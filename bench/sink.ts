@@ -18,7 +18,7 @@ export interface Sink {
   stop(): Promise<void>;
 }
 
-const cli = new URL('../src/cli.ts', import.meta.url);
+const cli = new URL('../bin/sendstate.js', import.meta.url);
 
 /** A program of Debian's postfix package, which keeps these out of most people's PATH; null where it is not installed. */
 export function postfixProgram(name: 'smtp-sink' | 'smtp-source'): string | null {

@@ -34,8 +34,8 @@ export interface GrowthFigures {
   readonly mails: number;
 }
 
-const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
-const reportPeak = new URL('./report-peak.ts', import.meta.url).href;
+const cli = fileURLToPath(new URL('../bin/sendstate.js', import.meta.url));
+const reportPeak = new URL('./report-peak.mjs', import.meta.url).href;
 
 /**
  * Small campaigns by a process that is warm, before and after the large one; the large one by the command line, as

@@ -34,13 +34,13 @@ interface Medians {
   readonly cpu: CpuReading;
 }
 
-function mediansOf(runs: readonly Run[], count: number): Medians {
-  const cpu = (name: keyof CpuReading) => {
-    const found = runs.flatMap((run) => run.cpu[name] ?? []);
-    return found.length === 0 ? null : (median(found) / count) * 1e6;
+function mediansOf(name: Contender, runs: readonly Run[]): Medians {
+  const cpu = (part: keyof CpuReading) => {
+    const found = runs.flatMap((run) => run.cpu[part] ?? []);
+    return found.length === 0 ? null : (median(found) / count[name]) * 1e6;
   };
   return {
-    mailsPerSecond: median(runs.map(({ seconds }) => count / seconds)),
+    mailsPerSecond: median(ratesOf(name, runs)),
     cpu: { client: cpu('client'), postgres: cpu('postgres'), sink: cpu('sink') },
   };
 }
@@ -54,7 +54,7 @@ const count: Record<Contender, number> = {
 };
 
 /** All contenders, in turn, in an order that moves on by one with every round. */
-async function compare(contest: Rounds): Promise<ReadonlyMap<Contender, Medians>> {
+async function compare(contest: Rounds): Promise<ReadonlyMap<Contender, readonly Run[]>> {
   const runs = new Map(contest.contenders.map((name) => [name, [] as Run[]]));
   for (let round = 0; round <= rounds; round++) {
     const from = round % contest.contenders.length;
@@ -73,15 +73,25 @@ async function compare(contest: Rounds): Promise<ReadonlyMap<Contender, Medians>
       `verified ${name}: ${seen.accepted} mails to ${seen.recipients} of ${count[name]} recipients, ${seen.twice} twice, every body read`,
     );
   }
-  return new Map([...runs].map(([name, found]) => [name, mediansOf(found, count[name])]));
+  return runs;
 }
 
-function printTable(found: ReadonlyMap<Contender, Medians>): void {
+const ratesOf = (name: Contender, runs: readonly Run[]) => runs.map(({ seconds }) => count[name] / seconds);
+
+/** The median of the rounds' own ratios: what slows the machine down for a while slows both sides of a round. */
+function ratioTo(name: Contender, runs: ReadonlyMap<Contender, readonly Run[]>): number {
+  const theirs = ratesOf(name, runs.get(name) ?? []);
+  const ours = ratesOf('whole', runs.get('whole') ?? []);
+  return rounded(median(ours.map((rate, round) => rate / (theirs[round] ?? Number.NaN))), 3);
+}
+
+function printTable(runs: ReadonlyMap<Contender, readonly Run[]>): void {
   const micro = (value: number | null) => (value === null ? '–' : value.toFixed(1)).padStart(12);
   say(
     `\n${'CPU, µs a mail'.padStart(57)}\n${'contender'.padEnd(16)}${'mails'.padStart(9)}${'mails/s'.padStart(10)}${'client'.padStart(12)}${'postgres'.padStart(12)}${'sink'.padStart(12)}`,
   );
-  for (const [name, { mailsPerSecond, cpu }] of found) {
+  for (const [name, found] of runs) {
+    const { mailsPerSecond, cpu } = mediansOf(name, found);
     say(
       `${name.padEnd(16)}${shown(count[name]).padStart(9)}${shown(mailsPerSecond).padStart(10)}${micro(cpu.client)}${micro(cpu.postgres)}${micro(cpu.sink)}`,
     );
@@ -102,8 +112,8 @@ async function measure(server: Awaited<ReturnType<typeof startBenchServer>>) {
       count,
       connections,
     });
-    const found = await compare(contest).finally(() => contest.close());
-    printTable(found);
+    const runs = await compare(contest).finally(() => contest.close());
+    printTable(runs);
     const distance = await measureDistance(
       quick ? { seconds: 0.5, least: 4, rounds: 1 } : { seconds: 4, least: 20, rounds: 3 },
     );
@@ -117,15 +127,13 @@ async function measure(server: Awaited<ReturnType<typeof startBenchServer>>) {
       times: quick ? 1 : 4,
     });
     const arrived = (await sink.accepted(before + growth.mails)) - before;
-    const rate = (name: Contender) => found.get(name)?.mailsPerSecond ?? Number.NaN;
-    const ratio = (name: Contender) => rounded(rate('whole') / rate(name), 3);
     const far = distance[80];
     if (far === undefined) throw new Error('80 ms were not measured');
     return {
-      mailsPerSecond: Math.round(rate('whole')),
-      ratioToTextbook: ratio('textbook'),
-      ratioToBlast: ratio('blast'),
-      ratioToSmtpSource: found.has('smtp-source -d') ? ratio('smtp-source -d') : null,
+      mailsPerSecond: Math.round(median(ratesOf('whole', runs.get('whole') ?? []))),
+      ratioToTextbook: ratioTo('textbook', runs),
+      ratioToBlast: ratioTo('blast', runs),
+      ratioToSmtpSource: runs.has('smtp-source -d') ? ratioTo('smtp-source -d', runs) : null,
       distance: {
         grouped: rounded(far.grouped / far.nodemailer, 2),
         chunked: rounded(far.chunked / far.nodemailer, 2),

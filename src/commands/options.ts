@@ -28,14 +28,17 @@ export function seconds(text: string): number {
   throw new InvalidArgumentError('Write it as 90s, 30m, 12h or 3d.');
 }
 
-/** A point in time as ISO 8601. */
+/** A point in time as ISO 8601; without an offset, and as a day alone, it is this machine's time. */
 export function time(text: string): Date {
-  const at = new Date(text);
-  if (
-    /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/.test(text) &&
-    !Number.isNaN(at.getTime())
-  )
-    return at;
+  const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?)?$/.exec(
+    text,
+  );
+  const [, year, month, day, clock = '00:00', offset = ''] = match ?? [];
+  const at = new Date(`${year}-${month}-${day}T${clock}${offset}`);
+  // A thirtieth of February would silently become the second of March.
+  const exists =
+    new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() === Number(day);
+  if (match !== null && exists && !Number.isNaN(at.getTime())) return at;
   throw new InvalidArgumentError(
     "Write it as 2026-12-24T09:00:00+09:00; without an offset it is this machine's time.",
   );

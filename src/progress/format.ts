@@ -22,12 +22,12 @@ export function bar(share: number, width: number): string {
   return '█'.repeat(filled) + '░'.repeat(width - filled);
 }
 
-/** One line: bar, share, counts, rate, time left. At most 80 columns for any count below ten million. */
+/** One line: bar, share, counts, rate, time left. At most 80 columns for counts below ten million and less than 1,000 days. */
 export function progressLine(progress: Progress): string {
   const { done, total, perSecond, secondsLeft } = progress;
   const share = total === 0 ? 0 : done / total;
   const parts = [
-    `${bar(share, 24)} ${String(Math.floor(share * 100)).padStart(3)}%`,
+    `${bar(share, 20)} ${String(Math.floor(share * 100)).padStart(3)}%`,
     `${count(done)} of ${count(total)}`,
   ];
   if (perSecond !== null && perSecond > 0) parts.push(`${count(perSecond)}/s`);

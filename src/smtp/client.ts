@@ -1,12 +1,13 @@
 import { SendstateError } from '../errors.ts';
 import { Backlog } from './backlog.ts';
 import { chooseMode, type Mode } from './capabilities.ts';
+import { Connector, type ConnectorUser } from './connector.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail } from './deliverer.ts';
-import { establish, type HandshakeSetup } from './handshake.ts';
-import { HandshakeFailure } from './handshake-failure.ts';
-import { describeRelay, type RelayOptions, tlsOptions } from './relay.ts';
+import type { Established } from './handshake.ts';
+import { describeRelay, type RelayOptions } from './relay.ts';
 import { SerialTrial } from './serial-trial.ts';
-import { Session, type SessionLimits, type SessionOwner } from './session.ts';
+import { Session } from './session.ts';
+import type { SessionLimits, SessionOwner } from './session-owner.ts';
 import type { OpenMail } from './unanswered.ts';
 
 /** Bounds of the client beyond those of the relay's URL. */
@@ -50,26 +51,20 @@ export function createSmtpDeliverer(relay: RelayOptions, options: SmtpOptions = 
   return new SmtpClient(relay, options);
 }
 
-/** First and longest pause before another connection is tried beside those that work, in milliseconds. */
-const HOLD_OFF_MS = { first: 1000, longest: 60_000 } as const;
-
 /** Errors of a connection that worked until then, after which a mail that was not sent may go over another one. */
 const WORTH_MOVING: ReadonlySet<string> = new Set([DELIVERY_CODES.connection, 'ECONNRESET', 'EPIPE']);
 
-class SmtpClient implements SmtpDeliverer, SessionOwner {
+class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
   mode: Mode | null = null;
   readonly #relay: RelayOptions;
   readonly #options: Required<SmtpOptions>;
-  readonly #setup: HandshakeSetup;
+  readonly #connector: Connector;
   readonly #sessions = new Set<Session>();
-  readonly #attempts = new Set<AbortController>();
   readonly #backlog = new Backlog<OpenMail>();
   #open = 0;
   #scheduled = false;
   #closed = false;
   #waiters: (() => void)[] = [];
-  #holdUntil = 0;
-  #holdOff = HOLD_OFF_MS.first as number;
   readonly #serial = new SerialTrial();
 
   constructor(relay: RelayOptions, options: SmtpOptions) {
@@ -79,7 +74,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
       windowBytes: options.windowBytes ?? 262_144,
       closeTimeoutMs: options.closeTimeoutMs ?? 5000,
     };
-    this.#setup = { relay, tls: tlsOptions(relay), memory: { tlsSession: null, sawTls: false } };
+    this.#connector = new Connector(relay, this);
   }
 
   get capacity(): number {
@@ -105,14 +100,14 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#until(() => this.#open === 0);
-    for (const attempt of this.#attempts) attempt.abort();
+    this.#connector.abort();
     for (const session of this.#sessions) session.drain();
-    await this.#until(() => this.#sessions.size === 0 && this.#attempts.size === 0);
+    await this.#until(() => this.#sessions.size === 0 && this.#connector.pending === 0);
   }
 
   abort(): void {
     this.#closed = true;
-    for (const attempt of this.#attempts) attempt.abort();
+    this.#connector.abort();
     for (const session of [...this.#sessions]) session.abort('aborted', DELIVERY_CODES.aborted);
     this.#answerAll(notSent('aborted', DELIVERY_CODES.aborted));
   }
@@ -140,8 +135,27 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
   ended(session: Session, cause: Delivery | null): void {
     this.#sessions.delete(session);
     // A connection that was lost before it could take a mail is a failed attempt, or it would be tried without end.
-    if (session.begun === 0 && cause !== null) this.#connectFailed(cause);
+    if (session.begun === 0 && cause !== null) {
+      this.#connector.failed();
+      this.connectFailed(cause);
+    }
     if (this.#backlog.length > 0) this.#schedule();
+    this.#wake();
+  }
+
+  // What the connector tells.
+
+  connected({ wire, capabilities }: Established): void {
+    const { mode } = chooseMode(capabilities, this.#serial.wanted ? 'serial' : this.#relay.mode);
+    this.mode = mode;
+    const session = new Session(wire, capabilities, mode, this.#limits(capabilities.limits.mailMax), this);
+    this.#sessions.add(session);
+    session.begin();
+  }
+
+  /** While others work, the waiting mails are theirs; the last to fail speaks for all. */
+  connectFailed(delivery: Delivery): void {
+    if (this.#sessions.size === 0 && this.#connector.pending === 0) this.#answerAll(delivery);
     this.#wake();
   }
 
@@ -197,56 +211,10 @@ class SmtpClient implements SmtpDeliverer, SessionOwner {
       session.poke();
       if (this.#backlog.length === 0) return;
     }
-    const others = this.#sessions.size + this.#attempts.size;
-    const held = others > 0 && performance.now() < this.#holdUntil;
-    while (
-      !held &&
-      this.#attempts.size < this.#backlog.length &&
-      this.#sessions.size + this.#attempts.size < this.#relay.connections
-    ) {
-      this.#connect();
-    }
-  }
-
-  #connect(): void {
-    const attempt = new AbortController();
-    this.#attempts.add(attempt);
-    establish(this.#setup, attempt.signal).then(
-      ({ wire, capabilities }) => {
-        this.#attempts.delete(attempt);
-        if (attempt.signal.aborted) {
-          wire.end('aborted', DELIVERY_CODES.aborted);
-          this.#wake();
-          return;
-        }
-        const wanted = this.#serial.wanted ? 'serial' : this.#relay.mode;
-        const { mode } = chooseMode(capabilities, wanted);
-        this.mode = mode;
-        this.#holdOff = HOLD_OFF_MS.first;
-        const session = new Session(
-          wire,
-          capabilities,
-          mode,
-          this.#limits(capabilities.limits.mailMax),
-          this,
-        );
-        this.#sessions.add(session);
-        session.begin();
-      },
-      (error: unknown) => {
-        this.#attempts.delete(attempt);
-        if (!(error instanceof HandshakeFailure)) throw error;
-        this.#connectFailed(error.delivery);
-      },
-    );
-  }
-
-  /** While others work, the waiting mails are theirs; the last to fail speaks for all. */
-  #connectFailed(delivery: Delivery): void {
-    this.#holdUntil = performance.now() + this.#holdOff;
-    this.#holdOff = Math.min(2 * this.#holdOff, HOLD_OFF_MS.longest);
-    if (this.#sessions.size === 0 && this.#attempts.size === 0) this.#answerAll(delivery);
-    this.#wake();
+    const others = this.#sessions.size + this.#connector.pending;
+    if (this.#connector.holdsOff(others)) return;
+    const wanted = Math.min(this.#backlog.length, this.#relay.connections - this.#sessions.size);
+    while (this.#connector.pending < wanted) this.#connector.connect();
   }
 
   #limits(mailMax: number): SessionLimits {

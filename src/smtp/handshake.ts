@@ -8,7 +8,11 @@ import { logIn } from './login.ts';
 import { needsTls, type RelayOptions } from './relay.ts';
 import { ReplyError } from './reply.ts';
 import { cleanText } from './reply-text.ts';
+import { type TlsState, tlsStateOf } from './tls-state.ts';
 import { Wire, type WireUser } from './wire.ts';
+
+/** Idle time before TCP asks whether the relay is still there: routers forget quiet connections after some minutes. */
+const KEEP_ALIVE_MS = 60_000;
 
 /** What later connections to the same relay know from earlier ones. */
 export interface RelayMemory {
@@ -28,14 +32,6 @@ export interface Established {
   readonly tls: TlsState | null;
   /** The SASL mechanism used; null: nobody logged in. */
   readonly mechanism: string | null;
-}
-
-export interface TlsState {
-  readonly protocol: string;
-  readonly cipher: string;
-  /** The certificate was checked and is valid for the relay's name. */
-  readonly verified: boolean;
-  readonly resumed: boolean;
 }
 
 /** How to reach the relay; made once for many connections. */
@@ -85,6 +81,7 @@ class Handshake implements WireUser {
       : connectTcp({ host, port });
     // Groups are whole writes; Nagle would only hold them back for the relay's delayed acknowledgement.
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     this.#wire = new Wire(socket, this);
   }
 
@@ -101,7 +98,7 @@ class Handshake implements WireUser {
       capabilities = await this.#ehlo();
     }
     const mechanism = await this.#logIn(capabilities);
-    return { wire: this.#wire, capabilities, greeting, tls: this.#tlsState(), mechanism };
+    return { wire: this.#wire, capabilities, greeting, tls: tlsStateOf(this.#wire.socket), mechanism };
   }
 
   abort(): void {
@@ -199,7 +196,9 @@ class Handshake implements WireUser {
 
   #mustHaveTls(): boolean {
     return (
-      !this.#relay.secure && this.#tlsState() === null && (needsTls(this.#relay) || this.#setup.memory.sawTls)
+      !this.#relay.secure &&
+      tlsStateOf(this.#wire.socket) === null &&
+      (needsTls(this.#relay) || this.#setup.memory.sawTls)
     );
   }
 
@@ -245,21 +244,9 @@ class Handshake implements WireUser {
     });
   }
 
-  #tlsState(): TlsState | null {
-    const { socket } = this.#wire;
-    if (!('getCipher' in socket)) return null;
-    const secure = socket as TLSSocket;
-    return {
-      protocol: secure.getProtocol() ?? 'unknown',
-      cipher: secure.getCipher()?.name ?? 'unknown',
-      verified: secure.authorized,
-      resumed: secure.isSessionReused(),
-    };
-  }
-
   async #logIn(offered: Capabilities): Promise<string | null> {
     this.#stage = 'auth';
-    return await logIn(this.#relay, offered, this.#tlsState() !== null, {
+    return await logIn(this.#relay, offered, tlsStateOf(this.#wire.socket) !== null, {
       ask: async (line) => {
         await this.#ask(line);
         return this.#code;

@@ -1,8 +1,9 @@
 import { type Capabilities, chooseMode, type Mode } from './capabilities.ts';
 import type { Delivery } from './deliverer.ts';
-import { establish, type TlsState } from './handshake.ts';
+import { establish } from './handshake.ts';
 import { HandshakeFailure } from './handshake-failure.ts';
 import { describeRelay, type RelayOptions, tlsOptions } from './relay.ts';
+import type { TlsState } from './tls-state.ts';
 
 /** What `doctor --relay` tells about a relay. */
 export type RelayReport =

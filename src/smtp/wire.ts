@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '../errors.ts';
 import { ReplyParser } from './reply.ts';
+import { cleanText } from './reply-text.ts';
 
 /** Collected before it is written, in bytes: a dozen ordinary mails; larger messages are written in pieces of it. */
 const SLAB_BYTES = 32_768;
@@ -50,7 +51,7 @@ export class Wire {
     this.#user.onReplies();
   };
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.end(messageOf(error), error.code ?? 'ECONNECTION');
+    this.end(cleanText(messageOf(error)), error.code ?? 'ECONNECTION');
   };
   readonly #onClose = (): void => this.end('the relay closed the connection', 'ECONNECTION');
 

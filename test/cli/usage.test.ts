@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { CommanderError } from 'commander';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
 import { endProcesses, runCli } from '../support/process.ts';
@@ -10,6 +11,29 @@ afterEach(endProcesses);
 /** Nothing listens there: whoever asks the database before the usage was checked fails in another way. */
 const nowhere = { DATABASE_URL: 'postgres://kim:s3cr3t@127.0.0.1:1/none' };
 const usage = (...args: string[]) => runCli(args, { env: nowhere });
+
+/** The same in this process, up to where a command would begin. */
+async function parsed(...args: string[]) {
+  let [stdout, stderr] = ['', ''];
+  const program = createProgram();
+  const visit = (command: typeof program) => {
+    command.configureOutput({
+      writeOut: (text) => {
+        stdout += text;
+      },
+      writeErr: (text) => {
+        stderr += text;
+      },
+    });
+    for (const child of command.commands) visit(child);
+  };
+  visit(program);
+  const error: unknown = await program.parseAsync(args, { from: 'user' }).then(
+    () => new Error('it began'),
+    (thrown: unknown) => thrown,
+  );
+  return { error, stdout, stderr };
+}
 
 describe('wrong usage: 2, with the reason on stderr and nothing on stdout', () => {
   test.each([
@@ -54,6 +78,18 @@ describe('wrong usage: 2, with the reason on stderr and nothing on stdout', () =
     ['a cron expression', ['work', '--cron', 'at noon'], /no cron expression/],
     ['a port', ['capture', '--port', '70000'], /from 0 to 65535/],
   ])('%s', async (_, args, words) => {
+    const { error, stdout, stderr } = await parsed(...args);
+    expect(stderr).toMatch(words);
+    expect(stdout).toBe('');
+    expect(error).toBeInstanceOf(CommanderError);
+    expect((error as CommanderError).exitCode).not.toBe(0);
+  });
+
+  test.each([
+    [[], /Usage: sendstate/],
+    [['sned'], /Did you mean send\?/],
+    [['work', '--lease', '1'], /from 2 to 3600/],
+  ])('the real program: %j', async (args, words) => {
     const { code, stdout, stderr } = await usage(...args);
     expect(stderr).toMatch(words);
     expect(stdout).toBe('');

@@ -10,6 +10,7 @@ import {
   codeIn,
   commandLines,
   pages,
+  proseOf,
   ROOT,
   sectionOf,
   tablesOf,
@@ -84,7 +85,7 @@ function shownCommands(): [page: string, line: string][] {
     const lines = blocksOf(text)
       .filter(({ language }) => language === 'sh' || language === 'ini')
       .flatMap(({ code }) => commandLines(code));
-    const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '');
+    const prose = proseOf(text);
     for (const line of [...lines, ...codeIn(prose)]) {
       for (const [, words] of line.matchAll(/(?:^|[\s/(])sendstate (.*)$/g)) shown.push([page, words ?? '']);
     }

@@ -166,11 +166,9 @@ test('deleting a campaign leaves nothing of it, and others as they were', async 
     'select name, campaign_id from campaign',
   );
   const ids = new Map(campaigns.map(({ name, campaign_id }) => [name, campaign_id]));
-  await fresh.pool.query(
-    `insert into attachment values ($1, 1, 'a.pdf', 'application/pdf', null, '\\x00');
-     `.trim(),
-    [ids.get('old')],
-  );
+  await fresh.pool.query(`insert into attachment values ($1, 1, 'a.pdf', 'application/pdf', null, '\\x00')`, [
+    ids.get('old'),
+  ]);
   await fresh.pool.query('insert into pace (campaign_id, tokens, refilled_at) values ($1, 0, now())', [
     ids.get('old'),
   ]);

@@ -140,7 +140,7 @@ describe('safety rule 5: what was not answered is not sent before its terminator
     ['a refusal', (peer: Peer) => peer.say('550 5.7.1 spam'), 'final 550'],
   ])('after the terminator: %s', async (_, end, expected) => {
     const server = await afterTheDot(end);
-    const deliverer = through(`${server.url}?final-timeout=0.3`);
+    const deliverer = through(`${server.url}?final-timeout=1`);
     expect(brief(await deliver(deliverer, mailTo('a@b')))).toBe(expected);
     expect(server.peers).toHaveLength(1);
   });

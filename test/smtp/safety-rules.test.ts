@@ -271,7 +271,7 @@ describe('safety rule 5: ambiguous exactly when the terminator left', () => {
       await peer.line();
       peer.rst();
     });
-    const client = clientFor(`${relay.url}?connections=1&command-timeout=0.05`);
+    const client = clientFor(`${relay.url}?connections=1`);
     const deliveries = await deliverAll(client, [mailTo('a@b'), mailTo('c@d')]);
     expect(deliveries.map(brief)).toEqual(['ambiguous ECONNRESET', 'not-sent ECONNRESET']);
   });
@@ -284,7 +284,7 @@ describe('safety rule 5: ambiguous exactly when the terminator left', () => {
       /^not-sent (ENOTFOUND|EAI_AGAIN)$/,
     );
     const silent = await scripted((peer) => peer.gone());
-    const delivery = await deliver(clientFor(`${silent.url}?command-timeout=0.05`), mailTo('a@b'));
+    const delivery = await deliver(clientFor(`${silent.url}?command-timeout=0.2`), mailTo('a@b'));
     expect(brief(delivery)).toBe('not-sent ETIMEDOUT');
   });
 });
@@ -299,10 +299,10 @@ describe('safety rule 6: the answer to the message may take long', () => {
       await greet(peer, ...GROUPED);
       await envelope(peer, '250 a', '250 b', '354 go');
       await peer.message();
-      setTimeout(() => peer.say('250 taken after a while'), 150);
+      setTimeout(() => peer.say('250 taken after a while'), 800);
       await peer.gone();
     });
-    const client = clientFor(`${relay.url}?command-timeout=0.05&final-timeout=5&idle-timeout=0.05`);
+    const client = clientFor(`${relay.url}?command-timeout=0.4&final-timeout=20&idle-timeout=0.1`);
     expect(brief(await deliver(client, mailTo('a@b')))).toBe('sent');
   });
 
@@ -313,7 +313,7 @@ describe('safety rule 6: the answer to the message may take long', () => {
       await envelope(peer, '250 a', '250 b', '354 go');
       await peer.gone();
     });
-    const client = clientFor(`${relay.url}?command-timeout=0.05&final-timeout=0.1`);
+    const client = clientFor(`${relay.url}?command-timeout=0.5&final-timeout=0.1`);
     expect(brief(await deliver(client, mailTo('a@b')))).toBe('not-sent ETIMEDOUT');
     expect(brief(await deliver(client, mailTo('a@b')))).toBe('ambiguous ETIMEDOUT');
   });

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+/** What Node has compiled once it need not compile for every process: 0.2 s instead of 0.4 s to the first line. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/sendstate-tests', import.meta.url));
 
 export interface CliOptions {
   /** Added to an environment that names nothing: no database, no relay, nothing of the test runner's. */
@@ -80,6 +82,11 @@ export class CliProcess {
     });
   }
 
+  /** Nobody reads its stdout any more: the next write finds a broken pipe. */
+  closeOutput(): void {
+    this.#child.stdout?.destroy();
+  }
+
   /** Ends it, whatever state it is in. */
   async destroy(): Promise<void> {
     if (!this.#over) {
@@ -109,7 +116,13 @@ export async function startCli(args: readonly string[], options: CliOptions = {}
   const cwd = options.cwd ?? (await nowhere());
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd,
-    env: { PATH: process.env.PATH, HOME: cwd, LANG: 'C.UTF-8', ...options.env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: cwd,
+      LANG: 'C.UTF-8',
+      NODE_COMPILE_CACHE: COMPILED,
+      ...options.env,
+    },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   // Whoever does not read its input closes the pipe; that is its good right.

@@ -17,13 +17,19 @@ export interface Disturbance {
   readonly trickle?: boolean;
 }
 
-export interface HostileRelay {
-  readonly url: string;
-  /** Mails taken, by recipient: the end of data was seen and answered with 250, whether or not the answer got out. */
+/** What one disturbed dialogue came to. */
+export interface Seen {
+  /** Mails taken, by recipient: the end of data was seen and not refused, whether or not the answer got out. */
   readonly taken: Map<string, number>;
   /** Bytes of replies and of input on the first connection, to know which positions exist. */
   readonly first: { replies: number; replyBytes: number; input: number };
-  readonly connections: number;
+  connections: number;
+}
+
+export interface HostileRelay {
+  readonly url: string;
+  /** From now on the next connection is the first one, and goes wrong like this. */
+  begin(wrong: Disturbance): Seen;
   close(): Promise<void>;
 }
 
@@ -31,25 +37,25 @@ export interface HostileRelay {
  * A relay that does one thing wrong. Recipients may say how they are answered: `reject…` 550, `defer…` 450 at RCPT,
  * `late…` 554 at the end.
  */
-export async function startHostile(extensions: readonly string[], wrong: Disturbance): Promise<HostileRelay> {
-  const taken = new Map<string, number>();
-  const first = { replies: 0, replyBytes: 0, input: 0 };
+export async function startHostile(extensions: readonly string[]): Promise<HostileRelay> {
   const sockets = new Set<Socket>();
-  let connections = 0;
+  let seen: Seen = { taken: new Map(), first: { replies: 0, replyBytes: 0, input: 0 }, connections: 0 };
+  let wrong: Disturbance = {};
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    const isFirst = connections++ === 0;
-    new HostileSession(socket, extensions, isFirst ? wrong : {}, taken, isFirst ? first : null);
+    socket.on('close', () => sockets.delete(socket));
+    const isFirst = seen.connections++ === 0;
+    new HostileSession(socket, extensions, isFirst ? wrong : {}, seen.taken, isFirst ? seen.first : null);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the hostile relay has no port');
   return {
     url: `smtp://127.0.0.1:${address.port}`,
-    taken,
-    first,
-    get connections() {
-      return connections;
+    begin: (next) => {
+      wrong = next;
+      seen = { taken: new Map(), first: { replies: 0, replyBytes: 0, input: 0 }, connections: 0 };
+      return seen;
     },
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

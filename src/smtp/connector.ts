@@ -1,0 +1,76 @@
+import { DELIVERY_CODES, type Delivery } from './deliverer.ts';
+import { type Established, establish, type HandshakeSetup } from './handshake.ts';
+import { HandshakeFailure } from './handshake-failure.ts';
+import { type RelayOptions, tlsOptions } from './relay.ts';
+
+/** First and longest pause before another connection is tried beside those that work, in milliseconds. */
+const HOLD_OFF_MS = { first: 1000, longest: 60_000 } as const;
+
+/** Whoever wants connections. Exactly one of these is called for each attempt. */
+export interface ConnectorUser {
+  connected(established: Established): void;
+  /** `delivery`: what that means for a mail that waited for the connection. */
+  connectFailed(delivery: Delivery): void;
+}
+
+/**
+ * Makes connections to one relay, and remembers between them what TLS needs. After a failure no further ones are tried
+ * for a while as long as others work: a relay that allows five connections would otherwise be asked for a sixth with
+ * every mail.
+ */
+export class Connector {
+  readonly #setup: HandshakeSetup;
+  readonly #user: ConnectorUser;
+  readonly #attempts = new Set<AbortController>();
+  #holdUntil = 0;
+  #holdOff: number = HOLD_OFF_MS.first;
+
+  /** Throws SendstateError `RELAY_CA`. */
+  constructor(relay: RelayOptions, user: ConnectorUser) {
+    this.#setup = { relay, tls: tlsOptions(relay), memory: { tlsSession: null, sawTls: false } };
+    this.#user = user;
+  }
+
+  /** Connections that are being made. */
+  get pending(): number {
+    return this.#attempts.size;
+  }
+
+  /** Another connection beside `others` had better wait. */
+  holdsOff(others: number): boolean {
+    return others > 0 && performance.now() < this.#holdUntil;
+  }
+
+  connect(): void {
+    const attempt = new AbortController();
+    this.#attempts.add(attempt);
+    establish(this.#setup, attempt.signal).then(
+      (established) => {
+        this.#attempts.delete(attempt);
+        if (attempt.signal.aborted) {
+          established.wire.end('aborted', DELIVERY_CODES.aborted);
+          this.#user.connectFailed({ kind: 'not-sent', why: 'aborted', code: DELIVERY_CODES.aborted });
+          return;
+        }
+        this.#holdOff = HOLD_OFF_MS.first;
+        this.#user.connected(established);
+      },
+      (error: unknown) => {
+        this.#attempts.delete(attempt);
+        if (!(error instanceof HandshakeFailure)) throw error;
+        this.failed();
+        this.#user.connectFailed(error.delivery);
+      },
+    );
+  }
+
+  /** A connection was of no use: the next one beside others has to wait, twice as long each time. */
+  failed(): void {
+    this.#holdUntil = performance.now() + this.#holdOff;
+    this.#holdOff = Math.min(2 * this.#holdOff, HOLD_OFF_MS.longest);
+  }
+
+  abort(): void {
+    for (const attempt of this.#attempts) attempt.abort();
+  }
+}

@@ -1,0 +1,366 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { createProgram } from '../../src/cli.ts';
+import { runningCampaign } from '../support/campaign.ts';
+import { type Desk, startDesk } from '../support/cli.ts';
+import { endProcesses } from '../support/process.ts';
+
+let desk: Desk;
+beforeAll(async () => {
+  desk = await startDesk({
+    keep: 50,
+    policy: (to) =>
+      to.startsWith('kim') ? { at: 'rcpt', reply: '550 5.1.1 =HYPERLINK("http://evil") no such user' } : null,
+  });
+  await desk.write('mail.html', '<p>안녕하세요 {{이름}} &amp; <b>{{city}}</b></p>');
+  await desk.write(
+    'people.csv',
+    '\uFEFF이름,email,city\r\n김,kim@example.com,서울\r\n"Lee, J.",lee@example.com,"a\nb"\r\nbad,not-an-address,x\r\n',
+  );
+});
+afterEach(endProcesses);
+afterAll(() => desk.end());
+
+const run = (...args: string[]) => desk.run(args);
+const json = async (...args: string[]) => {
+  const ended = await run(...args, '--json');
+  expect(ended).toMatchObject({ code: 0 });
+  return JSON.parse(ended.stdout);
+};
+
+describe('the life of a campaign, as JSON: one document on stdout, every word to people on stderr', () => {
+  test('create, import, preview, test, send, status, recipients, retry', async () => {
+    expect(
+      await json(
+        'create',
+        'spring',
+        '--from',
+        'News <news@example.com>',
+        '--subject',
+        '{{이름}}님',
+        '--html',
+        'mail.html',
+      ),
+    ).toEqual({ campaignId: expect.any(Number), name: 'spring' });
+    expect(await json('import', 'spring', 'people.csv')).toMatchObject({
+      imported: 2,
+      invalid: 1,
+      read: 3,
+      rejectsFile: expect.stringContaining('rejects.csv'),
+    });
+    expect(await desk.read('people.csv.rejects.csv').catch(() => desk.read('people.rejects.csv'))).toContain(
+      'not-an-address',
+    );
+    expect(await json('preview', 'spring', '--as', 'LEE@example.com')).toMatchObject({
+      subject: 'Lee, J.님',
+      html: '<p>안녕하세요 Lee, J. &amp; <b>a\nb</b></p>',
+    });
+    expect(await json('test', 'spring', '--to', 'me@example.com', '--as', 'lee@example.com')).toMatchObject({
+      sent: true,
+      to: 'me@example.com',
+    });
+    expect(desk.relay.recipients.get('me@example.com')).toBe(1);
+    expect(await json('send', 'spring')).toMatchObject({
+      end: 'ended',
+      status: 'finished',
+      outcomes: { sent: 1, rejected: 1 },
+      failures: [{ outcome: 'rejected', recipients: 1 }],
+    });
+    expect(await json('status', 'spring')).toMatchObject({
+      progress: { name: 'spring', total: 2, done: 2 },
+      workers: expect.any(Array),
+    });
+    expect(await json('status')).toMatchObject([{ name: 'spring' }]);
+    const lines = (await run('recipients', 'spring', '--json')).stdout.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).address)).toEqual(['kim@example.com', 'lee@example.com']);
+    expect(await json('retry', 'spring', '--outcome', 'rejected')).toMatchObject({ recipients: 1 });
+    expect(await json('send', 'spring')).toMatchObject({ outcomes: { sent: 1, rejected: 1 } });
+    expect(desk.relay.recipients.get('lee@example.com')).toBe(1);
+  });
+
+  test('start, pause, resume, cancel, migrate, doctor', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 2, { status: 'draft' });
+    expect(await json('start', name, '--at', '2099-01-01T00:00:00Z')).toEqual({
+      name,
+      status: 'scheduled',
+      startAt: '2099-01-01T00:00:00.000Z',
+    });
+    expect(await json('start', name)).toMatchObject({ status: 'running' });
+    expect(await json('pause', name, '--reason', 'lunch')).toMatchObject({ status: 'paused' });
+    expect(await json('status', name)).toMatchObject({ progress: { statusReason: 'lunch' } });
+    expect(await json('resume', name)).toMatchObject({ status: 'running' });
+    expect(await json('cancel', name)).toMatchObject({ status: 'cancelled', cancelled: 2 });
+    expect(await json('migrate')).toEqual({ applied: [] });
+    const found: { ok: boolean }[] = await json('doctor');
+    expect(found.every(({ ok }) => ok)).toBe(true);
+  });
+
+  test('every command that a program might read has --json', () => {
+    const without = createProgram()
+      .commands.filter((command) => command.commands.length === 0)
+      .filter((command) => !command.options.some(({ long }) => long === '--json'))
+      .map((command) => command.name());
+    expect(without).toEqual(['work']);
+  });
+});
+
+describe('for people', () => {
+  test('the report of a send goes to stdout and ends with what to do; progress stays on stderr', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 3);
+    const { code, stdout, stderr } = await run('send', name);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^${name} is finished in \\d+ s: 3 sent\\.\n$`));
+    expect(stderr).not.toContain('\u001b');
+  });
+
+  test('--csv opens in Excel: byte order mark, CRLF, and no cell that is a formula', async () => {
+    const { stdout } = await desk.run(['recipients', 'spring', '--outcome', 'rejected', '--csv']);
+    expect(stdout.startsWith('\uFEFFaddress,send_state,outcome')).toBe(true);
+    const [, row] = stdout.split('\r\n');
+    expect(row).toContain('kim@example.com,2,rejected,');
+    expect(row).toContain(`5.1.1 =HYPERLINK`);
+    for (const cell of (row as string).split(',')) expect(cell).not.toMatch(/^"?[=+@-]/);
+    const { stdout: none } = await desk.run(['recipients', 'spring', '--outcome', 'expired', '--csv']);
+    expect(none).toMatch(/^\uFEFFaddress[^\n]*\r\n$/);
+  });
+
+  test('a reply that begins like a formula is quoted as text', async () => {
+    const { campaignId, name } = await runningCampaign(desk.fresh.database, 1);
+    await desk.fresh.pool.query(
+      `update recipient set send_state = 2, outcome = 'rejected', reply_code = 550, reply = '=cmd|''/c calc''!A1' where campaign_id = $1`,
+      [campaignId],
+    );
+    await desk.fresh.pool.query('update counter set waiting = 0, rejected = 1 where campaign_id = $1', [
+      campaignId,
+    ]);
+    const { stdout } = await desk.run(['recipients', name, '--csv']);
+    expect(stdout).toContain(`,550,'=cmd|`);
+  });
+
+  test('the list is written as it is read: a reader that has seen enough ends it without an error', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 30_000);
+    const list = await desk.start(['recipients', name]);
+    await list.says(/person1@example\.com/);
+    list.closeOutput();
+    const { code, stderr } = await list.ended;
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+  });
+
+  test('status --watch looks again until it has ended, and speaks plainly into a pipe', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 5);
+    const watch = await desk.start(['status', name, '--watch']);
+    await watch.says(/0 of 5/);
+    expect((await run('send', name)).code).toBe(0);
+    const { code, stdout } = await watch.ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain(`${name} is running`);
+    expect(stdout).toMatch(new RegExp(`${name} is finished[\\s\\S]*5 of 5`));
+    expect(stdout).not.toContain('\u001b');
+  });
+
+  test('status --watch ends on Ctrl-C', async () => {
+    const watch = await desk.start(['status', '--watch']);
+    await watch.says(/spring/);
+    watch.signal('SIGINT');
+    expect((await watch.ended).code).toBe(0);
+  });
+});
+
+describe('what goes wrong says what happened and what to do: 1, on stderr', () => {
+  const fails = async (args: string[], words: RegExp, hint: RegExp) => {
+    const { code, stdout, stderr } = await run(...args);
+    expect(stderr).toMatch(words);
+    expect(stderr).toMatch(hint);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stdout).toBe('');
+    expect(code).toBe(1);
+  };
+
+  test('an unknown campaign, whatever the command', async () => {
+    const commands = [
+      ['preview', 'sping'],
+      ['test', 'sping', '--to', 'me@example.com'],
+      ['send', 'sping'],
+      ['start', 'sping'],
+      ['start', 'sping', '--at', '2099-01-01T00:00Z'],
+      ['pause', 'sping'],
+      ['resume', 'sping'],
+      ['cancel', 'sping'],
+      ['retry', 'sping', '--outcome', 'expired'],
+      ['status', 'sping'],
+      ['recipients', 'sping'],
+      ['import', 'sping', 'people.csv'],
+    ];
+    for (let i = 0; i < commands.length; i += 3) {
+      await Promise.all(
+        commands
+          .slice(i, i + 3)
+          .map((args) =>
+            fails(args, /^sendstate: There is no campaign "sping"/, /See them all: sendstate status/),
+          ),
+      );
+    }
+  });
+
+  test.each([
+    [
+      'created twice',
+      ['create', 'spring', '--from', 'a@example.com', '--subject', 's', '--html', 'mail.html'],
+      /There is a campaign "spring" already/,
+      /sendstate status spring/,
+    ],
+    [
+      'a name that is none',
+      ['create', '../x', '--from', 'a@example.com', '--subject', 's', '--html', 'mail.html'],
+      /cannot be the name/,
+      /letters, digits/,
+    ],
+    ['no body', ['create', 'n1', '--from', 'a@example.com', '--subject', 's'], /html|text/i, /--html|--text/],
+    [
+      'no such template',
+      ['create', 'n2', '--from', 'a@example.com', '--subject', 's', '--html', 'none.html'],
+      /file of --html cannot be read/,
+      /none\.html/,
+    ],
+    [
+      'a template in another encoding',
+      ['create', 'n3', '--from', 'a@example.com', '--subject', 's', '--text', 'cp949.txt'],
+      /file of --text cannot be read/,
+      /UTF-8/,
+    ],
+    [
+      'a template that does not parse',
+      ['create', 'n4', '--from', 'a@example.com', '--subject', 's', '--html', 'broken.html'],
+      /The html template is wrong on line \d/,
+      /./,
+    ],
+    [
+      'a sender that is none',
+      ['create', 'n5', '--from', 'nobody', '--subject', 's', '--html', 'mail.html'],
+      /from|sender/i,
+      /./,
+    ],
+    [
+      'an attachment that is not there',
+      [
+        'create',
+        'n6',
+        '--from',
+        'a@example.com',
+        '--subject',
+        's',
+        '--html',
+        'mail.html',
+        '--attach',
+        'no.pdf',
+      ],
+      /no\.pdf cannot be read/,
+      /./,
+    ],
+    [
+      'a header that is sendstate’s own',
+      [
+        'create',
+        'n7',
+        '--from',
+        'a@example.com',
+        '--subject',
+        's',
+        '--html',
+        'mail.html',
+        '--header',
+        'To: all@example.com',
+      ],
+      /"To" is a header that sendstate writes itself/,
+      /./,
+    ],
+    ['no such file', ['import', 'spring', 'none.csv'], /none\.csv/, /./],
+    ['a directory', ['import', 'spring', '.'], /sendstate: /, /./],
+    ['an empty file', ['import', 'spring', 'empty.csv'], /empty\.csv/, /./],
+    ['no address column', ['import', 'spring', 'noaddress.csv'], /noaddress\.csv[\s\S]*address/i, /--map/],
+    ['a column that is not there', ['import', 'spring', 'people.csv', '--map', 'email=Mail'], /Mail/, /./],
+    ['an encoding that is none', ['import', 'spring', 'people.csv', '--encoding', 'klingon'], /klingon/, /./],
+    [
+      'a recipient that is not there',
+      ['preview', 'spring', '--as', 'who@example.com'],
+      /no recipient who@example\.com/,
+      /sendstate recipients spring/,
+    ],
+    ['a pause of what has ended', ['pause', 'spring'], /is finished; it cannot be paused/, /./],
+    ['a cancel of what has ended', ['cancel', 'spring'], /is finished; it cannot be cancelled/, /./],
+  ])('%s', async (_, args, words, hint) => {
+    await desk.write('broken.html', '<p>\nx\n{{#if a}}\n</p>');
+    await desk.write('cp949.txt', Buffer.from([0xb0, 0xa1, 0xb3, 0xaa]));
+    await desk.write('empty.csv', '');
+    await desk.write('noaddress.csv', 'a,b\n1,2\n');
+    await fails(args, words, hint);
+  });
+
+  test('what cannot begin yet: start, send and preview of an empty draft, its pause and resume', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 0, { status: 'draft' });
+    await Promise.all([
+      fails(['start', name], /has no recipients yet/, new RegExp(`sendstate import ${name}`)),
+      fails(['send', name], /has no recipients yet/, new RegExp(`sendstate import ${name}`)),
+      fails(['preview', name], /has no recipients to render for/, new RegExp(`sendstate import ${name}`)),
+    ]);
+    await Promise.all([
+      fails(['pause', name], /is draft; it cannot be paused/, new RegExp(`sendstate send ${name}`)),
+      fails(['resume', name], /is draft; it cannot be resumed/, new RegExp(`sendstate send ${name}`)),
+    ]);
+  });
+
+  test('a paused campaign ends its send with 1 and its reason', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 2_000, { rate: 20 });
+    const send = await desk.start(['send', name]);
+    const before = desk.relay.accepted;
+    await desk.relay.waitFor(before + 3);
+    await run('pause', name, '--reason', 'too early');
+    const { code, stdout } = await send.ended;
+    expect(stdout).toContain(`${name} is paused (too early)`);
+    expect(code).toBe(1);
+    await run('cancel', name);
+  });
+
+  test('a relay that is not there: send waits and says so, doctor says what is wrong', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 20);
+    const env = { SMTP_URL: 'smtp://127.0.0.1:1' };
+    const [send, doctor] = await Promise.all([
+      desk.start(['send', name], { env }),
+      desk.run(['doctor'], { env }),
+    ]);
+    expect(doctor.code).toBe(1);
+    expect(doctor.stdout).toMatch(/WRONG relay: smtp:\/\/127\.0\.0\.1:1: connect ECONNREFUSED/);
+    await send.says(/The relay is in trouble: .*Waiting; nobody is charged/);
+    send.signal('SIGTERM');
+    const { code, stdout } = await send.ended;
+    expect(stdout).toContain('20 waiting');
+    expect(code).toBe(1);
+    await run('cancel', name);
+  });
+
+  test('a database without tables, or with those of another version', async () => {
+    const empty = await startDesk({}, { migrated: false });
+    try {
+      const before = await empty.run(['status']);
+      expect(before.code).toBe(1);
+      expect(before.stderr).toContain('sendstate migrate');
+      const [one, two] = await Promise.all([empty.run(['migrate']), empty.run(['migrate'])]);
+      expect([one.code, two.code]).toEqual([0, 0]);
+      expect(`${one.stdout}${two.stdout}`).toMatch(/Applied 0001/);
+      const after = await empty.run(['status']);
+      expect(after).toMatchObject({ code: 0 });
+      expect(after.stdout).toContain('There is no campaign yet');
+    } finally {
+      await empty.end();
+    }
+  });
+});
+
+test('people come from a pipe as well', async () => {
+  const { name } = await runningCampaign(desk.fresh.database, 0, { status: 'draft' });
+  const { code, stdout } = await desk.run(['import', name, '-', '--no-rejects'], {
+    input: 'email;name\na@example.com;A\nb@example.com;B\n',
+  });
+  expect(stdout).toContain('Imported 2 of 2 rows');
+  expect(code).toBe(0);
+});
