@@ -115,7 +115,7 @@ async function measure(server: Awaited<ReturnType<typeof startBenchServer>>) {
     const runs = await compare(contest).finally(() => contest.close());
     printTable(runs);
     const distance = await measureDistance(
-      quick ? { seconds: 0.5, least: 4, rounds: 1 } : { seconds: 4, least: 20, rounds: 3 },
+      quick ? { seconds: 0.5, least: 4, rounds: 1 } : { seconds: 4, least: 10, rounds: 3 },
     );
     const before = await sink.accepted(0);
     const growth = await measureGrowth({

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
 import { cancel, create, pause, type Retryable, resume, retry, start } from '../index.ts';
 import { type Context, withDatabase } from './context.ts';
@@ -95,11 +95,10 @@ export function registerCreate(program: Command, contextOf: ContextOf): void {
       'resend',
     )
     .option('--max-attempts <n>', 'temporary failures until a recipient is expired', integer(1, 100), 5)
-    .option(
-      '--max-age <time>',
-      'time since the start until temporary failures expire, e.g. 12h, 3d',
-      seconds,
-      3 * 86_400,
+    .addOption(
+      new Option('--max-age <time>', 'time since the start until temporary failures expire, e.g. 12h, 3d')
+        .argParser(seconds)
+        .default(3 * 86_400, '3d'),
     )
     .option('--json', 'print one JSON object')
     .action((name: string, flags: CreateFlags, command: Command) =>

@@ -34,7 +34,12 @@ export class CaptureProcess {
   private constructor(directory: string, keep: number) {
     const args = ['capture', '--port', '0', '--directory', directory, '--keep', String(keep)];
     // A group of its own: Ctrl-C is for the sender, which first finishes what is in flight with this very server.
-    this.#child = fork(CLI, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], detached: true });
+    this.#child = fork(CLI, args, {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      detached: true,
+      // What this process was started with (--inspect, --eval) is not meant for that one.
+      execArgv: [],
+    });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#said = (this.#said + text).slice(-STDERR_CHARS);
     });

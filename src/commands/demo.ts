@@ -1,47 +1,23 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
-import {
-  campaigns,
-  cancel,
-  create,
-  importPeople,
-  open,
-  parseRelay,
-  type Sendstate,
-  send,
-  status,
-} from '../index.ts';
-import { bar, count, printable, progressLine } from '../progress/format.ts';
+import { cancel, importPeople, open, parseRelay, type Sendstate, send } from '../index.ts';
+import { bar, count, printable } from '../progress/format.ts';
 import type { Context } from './context.ts';
-import { type CaptureCounts, CaptureProcess } from './demo-capture.ts';
-import { type KeptMail, unpackMails } from './demo-mail.ts';
-import { answerOf, demoQueries } from './demo-tables.ts';
+import { cancelAbandoned, createDemo, firstPeople } from './demo-campaign.ts';
+import { CaptureProcess } from './demo-capture.ts';
+import { type Done, program, report } from './demo-report.ts';
 import { integer } from './options.ts';
 import { Painter } from './painter.ts';
-import { wordsOf } from './working.ts';
+import { keepPainting, wordsOf } from './working.ts';
 
 /** Rows in people.csv. */
 const PEOPLE = 10_000;
-/** examples/ of the package, seen from src/commands/ and from dist/commands/ alike. */
-const EXAMPLES = path.join(import.meta.dirname, '..', '..', 'examples');
-/** How often the progress line is drawn, milliseconds. */
-const PAINT_MS = 250;
-/** A demo that runs for longer than this without a worker was killed, milliseconds. */
-const ABANDONED_MS = 60_000;
-
 interface DemoFlags {
   readonly recipients: number;
   readonly keep: number;
   readonly out: string;
-}
-
-interface Done {
-  readonly recipients: number;
-  readonly counts: CaptureCounts;
-  readonly importSeconds: number;
-  readonly sendSeconds: number;
 }
 
 async function runDemo(context: Context, flags: DemoFlags): Promise<void> {
@@ -72,41 +48,6 @@ async function runDemo(context: Context, flags: DemoFlags): Promise<void> {
   }
 }
 
-/** Demos that were killed in the middle must not wait for a worker with a real relay. */
-async function cancelAbandoned(app: Sendstate): Promise<void> {
-  for (const { name, startedAt, status: now } of await campaigns(app)) {
-    if (!/^demo-\d+$/.test(name) || now !== 'running' || startedAt === null) continue;
-    if (Date.now() - startedAt.getTime() < ABANDONED_MS) continue;
-    const { workers } = await status(app, name);
-    if (!workers.some(({ state }) => state === 'alive')) await cancel(app, name);
-  }
-}
-
-/** A campaign under the first free name of demo-1, demo-2 … */
-async function createDemo(app: Sendstate): Promise<string> {
-  const html = await readFile(path.join(EXAMPLES, 'points.hbs'), 'utf8');
-  const numbers = (await campaigns(app)).map(({ name }) => Number(/^demo-(\d{1,9})$/.exec(name)?.[1] ?? 0));
-  for (let number = Math.max(0, ...numbers) + 1; ; number++) {
-    const name = `demo-${number}`;
-    try {
-      await create(app, {
-        name,
-        html,
-        from: '예시책방 <news@shop.example.com>',
-        subject: '{{이름}}님, {{포인트}}포인트가 {{만료일}}에 사라집니다',
-        headers: {
-          'List-Unsubscribe': '<https://shop.example.com/unsubscribe/{{email}}>',
-          'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
-        },
-      });
-      return name;
-    } catch (error) {
-      // Another demo took the name at this moment.
-      if (!(error instanceof SendstateError) || error.code !== 'campaign-exists') throw error;
-    }
-  }
-}
-
 /** Where the mails of this demo go. The directory says of itself that no repository wants it. */
 async function makeDirectory(out: string, name: string): Promise<string> {
   const directory = path.resolve(out, name);
@@ -123,12 +64,6 @@ async function makeDirectory(out: string, name: string): Promise<string> {
   return directory;
 }
 
-/** The first `limit` people of people.csv. No cell of it holds a line break. */
-async function* firstPeople(limit: number): AsyncGenerator<Buffer> {
-  const lines = (await readFile(path.join(EXAMPLES, 'people.csv'), 'utf8')).split('\n');
-  yield Buffer.from(`${lines.slice(0, limit + 1).join('\n')}\n`);
-}
-
 async function sendDemo(
   context: Context,
   app: Sendstate,
@@ -138,14 +73,7 @@ async function sendDemo(
 ): Promise<Done> {
   const signal = AbortSignal.any([context.signal, capture.gone]);
   const painter = new Painter(context);
-  const ask = async () => {
-    try {
-      painter.paint(progressLine((await status(app, name)).progress));
-    } catch {
-      // A line that is not drawn loses nothing; what is wrong with the database, the worker says.
-    }
-  };
-  let timer: NodeJS.Timeout | undefined;
+  let stopPainting = () => painter.clear();
   try {
     const people = await importPeople(app, name, {
       from: firstPeople(limit),
@@ -160,7 +88,7 @@ async function sendDemo(
         `Imported ${count(people.imported)} people of examples/people.csv into ${name} in ${people.seconds.toFixed(1)} s.`,
       );
     const began = performance.now();
-    timer = setInterval(() => void ask(), PAINT_MS);
+    stopPainting = keepPainting(app, name, painter);
     const relay = parseRelay(capture.url);
     const end = await send(app, name, {
       relay,
@@ -179,87 +107,19 @@ async function sendDemo(
       });
     return { recipients: people.imported, counts, importSeconds: people.seconds, sendSeconds };
   } finally {
-    clearInterval(timer);
-    painter.clear();
+    stopPainting();
   }
-}
-
-async function report(
-  context: Context,
-  app: Sendstate,
-  name: string,
-  done: Done,
-  directory: string,
-): Promise<void> {
-  const { recipients, counts, importSeconds, sendSeconds } = done;
-  const lost = recipients - counts.recipients;
-  if (lost !== 0 || counts.twice !== 0) context.fail();
-  const mails = await unpackMails(directory);
-  if (context.json) {
-    const result = { recipients, sent: counts.accepted, unique: counts.recipients, lost };
-    const seconds = { importSeconds: rounded(importSeconds), sendSeconds: rounded(sendSeconds) };
-    context.out(JSON.stringify({ ...result, duplicated: counts.twice, ...seconds }));
-    return;
-  }
-  const { out } = context;
-  out(
-    `Sent ${count(counts.accepted)} mails in ${sendSeconds.toFixed(1)} s: ${count(counts.accepted / sendSeconds)} a second.`,
-  );
-  out('');
-  out('The server that took them is a process of its own and has counted for itself:');
-  out(
-    `  ${count(counts.accepted)} mails to ${count(counts.recipients)} addresses; ${count(lost)} missing, ${count(counts.twice)} twice.`,
-  );
-  out('');
-  out('The same from the table, which anyone with psql may ask:');
-  for (const query of demoQueries(name, mails[0]?.to ?? '')) {
-    out('');
-    for (const line of query.split('\n')) out(`  ${line}`);
-    out('');
-    for (const line of await answerOf(app, query)) out(`  ${printable(line)}`);
-  }
-  for (const line of nextLines(context, name, mails)) out(line);
-}
-
-const rounded = (seconds: number) => Math.round(seconds * 1000) / 1000;
-
-/** How this program was called, so that what is shown can be typed. */
-function program(): string {
-  return process.env.npm_execpath !== undefined || import.meta.filename.endsWith('.ts')
-    ? 'npx sendstate'
-    : 'sendstate';
-}
-
-function nextLines({ config }: Context, name: string, mails: readonly KeptMail[]): string[] {
-  const run = program();
-  // Elsewhere the commands would ask the database of DATABASE_URL, which knows nothing of the demo.
-  const here = config.databaseUrl === undefined ? run : `DATABASE_URL="$(${run} db url)" ${run}`;
-  const kept = mails.map(({ to, html, eml }) => `  ${html ?? eml}  to ${printable(to)}`);
-  return [
-    '',
-    ...(kept.length === 0
-      ? []
-      : ['Some of the mails, for a browser (the .eml beside it is for a mail program):']),
-    ...kept,
-    '',
-    'Next:',
-    `  ${here} status ${name}`,
-    `  ${here} recipients ${name} --csv > people-sent.csv`,
-    `  psql "$(${run} db url)"`,
-    `  ${run} --help`,
-    `PostgreSQL goes on running, with its files in ${config.embedded.directory}. Stop it: ${run} db stop`,
-  ];
 }
 
 /** `demo` */
-export function registerDemo(program: Command, contextOf: (command: Command) => Context): void {
-  program
+export function registerDemo(parent: Command, contextOf: (command: Command) => Context): void {
+  parent
     .command('demo')
     .description(
       'the whole job with nothing installed: a database, a mail server that takes everything, 10,000 people',
     )
     .option('--recipients <n>', 'how many of the people in examples/people.csv', integer(1, PEOPLE), PEOPLE)
-    .option('--keep <n>', 'how many of the mails to keep as .eml and .html', integer(0, PEOPLE), 3)
+    .option('--keep <n>', 'how many of the mails to keep as .eml and .html', integer(1, PEOPLE), 3)
     .option('--out <directory>', 'where to keep them', 'sendstate-demo')
     .option('--json', 'print one JSON object')
     .action((flags: DemoFlags, command: Command) => runDemo(contextOf(command), flags));

@@ -18,7 +18,7 @@ export class Painter {
 
   paint(line: string): void {
     if (this.#context.isTty) {
-      this.#stream.write(`\r\u001b[2K${line.slice(0, (this.#stream.columns ?? 80) - 1)}`);
+      this.#stream.write(`\r\u001b[2K${line.slice(0, (this.#stream.columns || 80) - 1)}`);
       this.#painted = true;
     } else if (performance.now() - this.#lastLine >= this.#quietMs) {
       this.#lastLine = performance.now();

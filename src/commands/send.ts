@@ -1,14 +1,11 @@
 import type { Command } from 'commander';
-import { messageOf, SendstateError } from '../errors.ts';
+import { SendstateError } from '../errors.ts';
 import { type PollEnd, type Sendstate, send, status } from '../index.ts';
-import { duration, failureLines, outcomesLine, printable, progressLine } from '../progress/format.ts';
+import { duration, failureLines, outcomesLine, printable } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { Painter } from './painter.ts';
 import { Siblings } from './processes.ts';
-import { type WorkFlags, wordsOf, workOptions, workOptionsOf } from './working.ts';
-
-/** How often the progress line is drawn, milliseconds. */
-const PAINT_MS = 250;
+import { keepPainting, type WorkFlags, wordsOf, workOptions, workOptionsOf } from './working.ts';
 
 async function runSend(context: Context, name: string, flags: WorkFlags): Promise<void> {
   const options = workOptionsOf(context, flags);
@@ -36,26 +33,6 @@ async function runSend(context: Context, name: string, flags: WorkFlags): Promis
     },
     { max: 6 },
   );
-}
-
-/** Draws the progress line until the returned function is called. */
-function keepPainting(app: Sendstate, name: string, painter: Painter): () => void {
-  let asking = false;
-  const paint = async () => {
-    if (asking) return;
-    asking = true;
-    try {
-      painter.paint(progressLine((await status(app, name)).progress));
-    } catch (error) {
-      painter.paint(printable(`No progress to show: ${messageOf(error)}`));
-    }
-    asking = false;
-  };
-  const timer = setInterval(() => void paint(), PAINT_MS);
-  return () => {
-    clearInterval(timer);
-    painter.clear();
-  };
 }
 
 async function report(context: Context, app: Sendstate, name: string, end: PollEnd): Promise<void> {

@@ -1,8 +1,17 @@
 import { type Command, Option } from 'commander';
-import { type SendEvent, TRANSPORTS, type TransportName, type WorkOptions } from '../index.ts';
-import { count } from '../progress/format.ts';
+import { messageOf } from '../errors.ts';
+import {
+  type SendEvent,
+  type Sendstate,
+  status,
+  TRANSPORTS,
+  type TransportName,
+  type WorkOptions,
+} from '../index.ts';
+import { count, printable, progressLine } from '../progress/format.ts';
 import { type Context, relayOf } from './context.ts';
 import { integer } from './options.ts';
+import type { Painter } from './painter.ts';
 
 /** What `send` and `work` are told alike. */
 export interface WorkFlags {
@@ -83,4 +92,27 @@ export function wordsOf(event: SendEvent): string | null {
     default:
       return null;
   }
+}
+
+/** How often the progress line is drawn, milliseconds. */
+const PAINT_MS = 250;
+
+/** Draws the progress line until the returned function is called. */
+export function keepPainting(app: Sendstate, name: string, painter: Painter): () => void {
+  let asking = false;
+  const paint = async () => {
+    if (asking) return;
+    asking = true;
+    try {
+      painter.paint(progressLine((await status(app, name)).progress));
+    } catch (error) {
+      painter.paint(printable(`No progress to show: ${messageOf(error)}`));
+    }
+    asking = false;
+  };
+  const timer = setInterval(() => void paint(), PAINT_MS);
+  return () => {
+    clearInterval(timer);
+    painter.clear();
+  };
 }

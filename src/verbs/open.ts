@@ -9,6 +9,8 @@ export interface OpenOptions {
   readonly directory?: string | undefined;
   /** Whom root lets the embedded server run as. */
   readonly user?: string | undefined;
+  /** Where root keeps an embedded server that this user could not reach in the directory itself. Default /var/lib/sendstate. */
+  readonly outside?: string | undefined;
   /** Connections at most. Default 4. */
   readonly max?: number | undefined;
   /** False: do not look whether the schema is this version's (for `migrate` and `doctor`). Default true. */
@@ -44,10 +46,11 @@ export async function open(options: OpenOptions = {}): Promise<Sendstate> {
   return { database, embedded, close: () => database.close() };
 }
 
-async function embeddedUrl({ directory, user, say }: OpenOptions): Promise<string> {
+async function embeddedUrl({ directory, user, outside, say }: OpenOptions): Promise<string> {
   const { url } = await ensureEmbedded({
     directory: directory ?? '.sendstate',
     ...(user === undefined ? {} : { user }),
+    ...(outside === undefined ? {} : { outside }),
     ...(say === undefined ? {} : { say }),
   });
   return url;

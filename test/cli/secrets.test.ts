@@ -92,7 +92,7 @@ async function runAll(env: Record<string, string>, commands = COMMANDS): Promise
     const { code, stdout, stderr } = await desk.run(args, { env: { ...env, SENDSTATE_DEBUG: '1' } });
     clean(stdout);
     clean(stderr);
-    codes.push(code);console.error(args.join(" "), code, Date.now()%100000, stderr.slice(0,300));
+    codes.push(code);
   }
   return codes;
 }
