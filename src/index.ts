@@ -17,8 +17,9 @@ export type { Failure, Progress, RecipientRow, WorkerActivity } from './progress
 export type { ImportPreview, ImportProgress, ImportReport } from './recipients/import.ts';
 // The queue itself, for programs that bring their own worker: claim, hand over within the mark, record.
 export { type ClaimRequest, claimDue, claimFresh } from './sending/claim.ts';
+export type { SendEvent } from './sending/events.ts';
 export { Heartbeat } from './sending/heartbeat.ts';
-export type { PollEnd, SendEvent } from './sending/poller.ts';
+export type { PollEnd } from './sending/poller.ts';
 export { type Mark, type Recorded, record } from './sending/record.ts';
 export { type Rescue, rescue } from './sending/rescue.ts';
 export {

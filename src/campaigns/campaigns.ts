@@ -1,6 +1,4 @@
 import type { Database } from '../database/connect.ts';
-import { inTransaction } from '../database/connect.ts';
-import { prepare } from '../database/prepare.ts';
 import { SendstateError } from '../errors.ts';
 import type { CampaignStatus } from '../sending/states.ts';
 
@@ -113,7 +111,8 @@ export async function insertCampaign(db: Database, campaign: NewCampaign): Promi
   });
 }
 
-const COLUMNS = `campaign_id as "campaignId", name, status, status_reason as "statusReason", created_at as "createdAt",
+/** The columns of a campaign, as `Campaign` names them. */
+export const COLUMNS = `campaign_id as "campaignId", name, status, status_reason as "statusReason", created_at as "createdAt",
   start_at as "startAt", started_at as "startedAt", finished_at as "finishedAt", sender, reply_to as "replyTo",
   bounce_to as "bounceTo", subject, html, text, headers, on_unconfirmed as "onUnconfirmed", max_attempts as "maxAttempts",
   extract(epoch from max_age)::float8 as "maxAgeSeconds", rate`;
@@ -154,138 +153,4 @@ export async function attachmentsOf(db: Database, campaignId: number): Promise<A
     .where('campaign_id', '=', campaignId)
     .orderBy('attachment_id')
     .execute();
-}
-
-/** One step in the life of a campaign: from which states, to which, and what to say when it is in another. */
-interface Step {
-  readonly verb: string;
-  readonly from: readonly CampaignStatus[];
-  readonly to: CampaignStatus;
-}
-
-const NEXT: Record<CampaignStatus, (name: string) => string> = {
-  draft: (name) => `Start it: sendstate send ${name}`,
-  scheduled: (name) => `Start it now: sendstate start ${name}, or stop it: sendstate cancel ${name}`,
-  running: (name) => `Stop it for now: sendstate pause ${name}`,
-  paused: (name) => `Let it go on: sendstate resume ${name}`,
-  finished: (name) =>
-    `Send what failed again: sendstate retry ${name} --outcome rejected, or import more people`,
-  cancelled: (name) => `Put its people back first: sendstate retry ${name} --outcome cancelled`,
-};
-
-async function step(
-  db: Database,
-  name: string,
-  { verb, from, to }: Step,
-  set: string,
-  values: unknown[] = [],
-): Promise<Campaign> {
-  const { rows } = await db.pool.query<Campaign>(
-    `update campaign set status = $2, ${set} where name = $1 and status = any ($3::campaign_status[]) returning ${COLUMNS}`,
-    [name, to, from, ...values],
-  );
-  if (rows[0] !== undefined) return rows[0];
-  const campaign = await findCampaign(db, name);
-  throw new SendstateError(
-    'campaign-status',
-    `Campaign "${name}" is ${campaign.status}; it cannot be ${verb}`,
-    {
-      hint: NEXT[campaign.status](name),
-    },
-  );
-}
-
-const STARTED = 'status_reason = null, started_at = coalesce(started_at, now()), finished_at = null';
-
-/** Lets workers begin, now. A campaign that runs already stays as it is; a finished or cancelled one with people waiting runs again. */
-export async function startCampaign(db: Database, name: string): Promise<Campaign> {
-  const people = await waitingOf(db, (await findCampaign(db, name)).campaignId);
-  if (people.total === 0) {
-    throw new SendstateError('campaign-empty', `Campaign "${name}" has no recipients yet`, {
-      hint: `Import them first: sendstate import ${name} FILE.csv`,
-    });
-  }
-  const from: CampaignStatus[] = ['draft', 'scheduled', 'paused', 'running'];
-  if (people.left > 0) from.push('finished', 'cancelled');
-  return await step(db, name, { verb: 'started', from, to: 'running' }, STARTED);
-}
-
-/** Lets workers begin at a time. */
-export async function scheduleCampaign(db: Database, name: string, at: Date): Promise<Campaign> {
-  const to = { verb: 'scheduled', from: ['draft', 'scheduled', 'paused'], to: 'scheduled' } as const;
-  return await step(db, name, to, 'status_reason = null, start_at = $4', [at]);
-}
-
-/** Workers stop claiming at once and release what they hold within about a second. */
-export async function pauseCampaign(
-  db: Database,
-  name: string,
-  reason: string | null = null,
-): Promise<Campaign> {
-  return await step(
-    db,
-    name,
-    { verb: 'paused', from: ['running', 'scheduled', 'paused'], to: 'paused' },
-    'status_reason = $4',
-    [reason],
-  );
-}
-
-/** Undoes `pause`. */
-export async function resumeCampaign(db: Database, name: string): Promise<Campaign> {
-  return await step(db, name, { verb: 'resumed', from: ['paused', 'running'], to: 'running' }, STARTED);
-}
-
-/** Nobody else gets this campaign's mail. What is in flight ends as it ends; see `sweepCancelled` for the rows. */
-export async function cancelCampaign(db: Database, name: string): Promise<Campaign> {
-  const from: CampaignStatus[] = ['draft', 'scheduled', 'running', 'paused', 'cancelled'];
-  return await step(
-    db,
-    name,
-    { verb: 'cancelled', from, to: 'cancelled' },
-    'finished_at = coalesce(finished_at, now())',
-  );
-}
-
-const LEFT = prepare(`
-select coalesce(sum(waiting + retrying), 0)::bigint, coalesce(sum(claimed), 0)::bigint,
-  coalesce(sum(waiting + retrying + claimed + sent + rejected + expired + invalid + unconfirmed + suppressed + cancelled), 0)::bigint
-from counter where campaign_id = $1`);
-
-export interface People {
-  readonly waiting: number;
-  readonly claimed: number;
-  /** waiting + claimed */
-  readonly left: number;
-  readonly total: number;
-}
-
-/** How many people a campaign has and how many are not done, from its counters. */
-export async function waitingOf(db: Database, campaignId: number): Promise<People> {
-  const [row] = await LEFT<[number, number, number]>(db, [campaignId]);
-  const [waiting, claimed, total] = row ?? [0, 0, 0];
-  return { waiting, claimed, left: waiting + claimed, total };
-}
-
-/**
- * Marks a running campaign finished if nobody is waiting or claimed. True: it is finished now.
- *
- * The row is locked first and the counters are summed by a second statement, whose snapshot begins after the lock: an
- * import that commits meanwhile either comes before and is counted, or waits for the lock and finds the campaign finished.
- */
-export async function finishCampaign(db: Database, campaignId: number): Promise<boolean> {
-  if ((await waitingOf(db, campaignId)).left > 0) return false;
-  return await inTransaction(db, async ({ client }) => {
-    const locked = await client.query(
-      `select from campaign where campaign_id = $1 and status = 'running' for no key update`,
-      [campaignId],
-    );
-    if (locked.rowCount === 0) return false;
-    const done = await client.query(
-      `update campaign set status = 'finished', finished_at = now()
-       where campaign_id = $1 and (select coalesce(sum(waiting + retrying + claimed), 0) from counter where campaign_id = $1) = 0`,
-      [campaignId],
-    );
-    return done.rowCount === 1;
-  });
 }

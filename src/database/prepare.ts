@@ -48,3 +48,31 @@ export function prepare(text: string): Statement {
   };
   return Object.assign(run, { text });
 }
+
+/** What keeps a planner without statistics from reading a whole campaign and sorting it; see `inIndexOrder`. */
+export const INDEX_ORDER =
+  'set local enable_sort = off; set local enable_bitmapscan = off; set local enable_seqscan = off;';
+
+/**
+ * A statement that walks an index in its order and stops at its limit, whatever the statistics say.
+ *
+ * A table that was never analyzed, or before the campaign was imported, looks as if fewer rows waited than the limit asks
+ * for; reading them all and sorting them then seems the cheaper way, and each claim reads the whole campaign (150,000
+ * people: 33 ms instead of 5). So the settings go with the statement, in one message and therefore in one transaction,
+ * which holds behind a pooler in transaction mode as well. Such a message has no parameters: values are written into the
+ * text, which is why they can only be whole numbers. It is planned each time, 0.6 ms, for up to 500 rows and more.
+ */
+export function inIndexOrder(text: string): Statement {
+  const run = async <Row extends unknown[]>(db: Database, values: readonly unknown[]): Promise<Row[]> => {
+    const literal = text.replace(/\$(\d+)/g, (_, index) => wholeNumber(values[Number(index) - 1]));
+    const results: unknown = await db.pool.query({ text: `${INDEX_ORDER} ${literal}`, rowMode: 'array' });
+    // pg gives one result a statement, which its types do not say.
+    return (results as pg.QueryArrayResult<Row>[]).at(-1)?.rows ?? [];
+  };
+  return Object.assign(run, { text });
+}
+
+function wholeNumber(value: unknown): string {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value);
+  throw new TypeError(`${String(value)} is not a whole number`);
+}

@@ -1,36 +1,20 @@
-import { type Campaign, campaignsById, finishCampaign, pauseCampaign } from '../campaigns/campaigns.ts';
+import { type Campaign, campaignsById } from '../campaigns/campaigns.ts';
+import { finishCampaign, pauseCampaign } from '../campaigns/life.ts';
 import { sweepCancelled } from '../campaigns/sweep.ts';
 import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
 import { messageOf, SendstateError } from '../errors.ts';
 import type { Deliverer } from '../smtp/deliverer.ts';
-import type { Breaker } from './breaker.ts';
 import { type DueCampaign, lookForDue } from './due.ts';
+import type { SendEvent } from './events.ts';
 import { Gate } from './gate.ts';
+import { Outage } from './outage.ts';
 import { Presence } from './presence.ts';
-import type { Rescue } from './rescue.ts';
-import type { Result } from './states.ts';
-import { type Composer, type StopReason, Worker } from './worker.ts';
+import { Doorbell } from './waiting.ts';
+import { type Composer, Worker } from './worker.ts';
 
 /** How often the database is asked what is due and what was paused, milliseconds: "within a second or so". */
 export const POLL_MS = 1_000;
-
-/** What happened, for whoever talks to people. Nothing in it holds an address, except `result` (by id). */
-export type SendEvent =
-  | { readonly kind: 'started'; readonly workerId: number }
-  | { readonly kind: 'result'; readonly campaignId: number; readonly result: Result }
-  | {
-      readonly kind: 'campaign';
-      readonly name: string;
-      readonly now: 'started' | 'idle' | 'finished' | StopReason;
-    }
-  | { readonly kind: 'refused'; readonly name: string; readonly reason: string }
-  | { readonly kind: 'relay'; readonly breaker: Breaker; readonly misconfigured: string | null }
-  | { readonly kind: 'rescued'; readonly rescue: Rescue }
-  | { readonly kind: 'presumed-dead' }
-  | { readonly kind: 'claims-lost'; readonly name: string; readonly claims: number }
-  | { readonly kind: 'database-lost'; readonly why: string }
-  | { readonly kind: 'database-back' };
 
 export interface PollerOptions {
   /** Recipients in a claim. */
@@ -61,11 +45,10 @@ export class Poller {
   readonly #composers = new Map<number, Composer>();
   #running = new Set<Promise<void>>();
   #presence: Presence | null = null;
-  #databaseLost = false;
+  readonly #outage: Outage;
   #failure: unknown = null;
   #stopping = false;
-  #dirty = false;
-  #wakeUp: (() => void) | null = null;
+  readonly #bell = new Doorbell();
 
   constructor(
     db: Database,
@@ -81,6 +64,10 @@ export class Poller {
     this.#gate = new Gate(relay, (breaker) =>
       emit({ kind: 'relay', breaker, misconfigured: this.#gate.misconfigured }),
     );
+    this.#outage = new Outage(emit, (error) => {
+      this.#failure ??= error;
+      this.#bell.ring();
+    });
   }
 
   /**
@@ -91,21 +78,24 @@ export class Poller {
    */
   async run(): Promise<PollEnd> {
     const presence = await this.#register();
-    const pulse = setInterval(() => void this.#guard(() => presence.pulse()), presence.heartbeat.intervalMs);
+    const pulse = setInterval(
+      () => void this.#outage.guard(() => presence.pulse()),
+      presence.heartbeat.intervalMs,
+    );
     try {
-      await this.#guard(() => presence.rescue());
+      await this.#outage.guard(() => presence.rescue());
       let end: PollEnd | null = null;
       while (end === null) {
-        end = this.#stopping ? 'stopped' : ((await this.#guard(() => this.#look())) ?? null);
+        end = this.#stopping ? 'stopped' : ((await this.#outage.guard(() => this.#look())) ?? null);
         if (this.#failure !== null) throw this.#failure;
-        if (end === null) await this.#wait(POLL_MS);
+        if (end === null) await this.#bell.wait(POLL_MS);
       }
       return end;
     } finally {
       for (const worker of this.#workers.values()) worker.stop('stopped');
       await Promise.all(this.#running);
       clearInterval(pulse);
-      await this.#guard(() => presence.end());
+      await this.#outage.guard(() => presence.end());
     }
   }
 
@@ -113,21 +103,21 @@ export class Poller {
   stop(): void {
     this.#stopping = true;
     for (const worker of this.#workers.values()) worker.stop('stopped');
-    this.#changed();
+    this.#bell.ring();
   }
 
   /** Stops waiting for the database. The caller aborts the relay as well. */
   abort(): void {
     this.#stopping = true;
     for (const worker of this.#workers.values()) worker.abort();
-    this.#changed();
+    this.#bell.ring();
   }
 
   async #register(): Promise<Presence> {
     this.#presence = await Presence.begin(this.#db, this.#options, {
       registered: (workerId) => {
         this.#emit({ kind: 'started', workerId });
-        this.#changed();
+        this.#bell.ring();
       },
       presumedDead: async () => {
         this.#emit({ kind: 'presumed-dead' });
@@ -136,7 +126,7 @@ export class Poller {
       },
       rescued: (rescue) => {
         this.#emit({ kind: 'rescued', rescue });
-        this.#changed();
+        this.#bell.ring();
       },
       knows: (campaignId, claimId) => this.#workers.get(campaignId)?.knows(claimId) === true,
     });
@@ -192,7 +182,7 @@ export class Poller {
         (await finishCampaign(this.#db, campaignId))
       ) {
         this.#emit({ kind: 'campaign', name, now: 'finished' });
-        this.#changed();
+        this.#bell.ring();
       }
     }
   }
@@ -221,10 +211,10 @@ export class Poller {
       { batch, window, leaseValid: () => heartbeat.valid },
       {
         result: (result) => this.#emit({ kind: 'result', campaignId, result }),
-        databaseLost: (error) => this.#lost(error),
-        databaseBack: () => this.#back(),
+        databaseLost: (error) => this.#outage.lost(error),
+        databaseBack: () => this.#outage.back(),
         claimsLost: (ids) => this.#emit({ kind: 'claims-lost', name: campaign.name, claims: ids.length }),
-        refused: (reason) => void this.#guard(() => this.#refused(campaign.name, reason)),
+        refused: (reason) => void this.#outage.guard(() => this.#refused(campaign.name, reason)),
       },
     );
     this.#workers.set(campaignId, worker);
@@ -239,7 +229,7 @@ export class Poller {
     try {
       const reason = await worker.run();
       this.#emit({ kind: 'campaign', name, now: reason ?? 'idle' });
-      const finished = await this.#guard(
+      const finished = await this.#outage.guard(
         async () => reason === null && (await finishCampaign(this.#db, campaignId)),
       );
       if (finished === true) this.#emit({ kind: 'campaign', name, now: 'finished' });
@@ -248,7 +238,7 @@ export class Poller {
     }
     this.#workers.delete(campaignId);
     // Who found nothing to claim, because somebody holds the waiting rows locked, looks again after the usual pause.
-    if (worker.claims > 0 || this.#stopping || this.#failure !== null) this.#changed();
+    if (worker.claims > 0 || this.#stopping || this.#failure !== null) this.#bell.ring();
   }
 
   /** Compiled once a campaign. A campaign whose message cannot be compiled is paused, with the reason. */
@@ -274,54 +264,6 @@ export class Poller {
       // Somebody has ended it meanwhile, which is better than a pause.
       if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;
     }
-    this.#changed();
-  }
-
-  /** Runs what asks the database; its absence is waited out, anything else ends the poller. */
-  async #guard<T>(work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      const value = await work();
-      this.#back();
-      return value;
-    } catch (error) {
-      if (isTransient(error)) this.#lost(error);
-      else {
-        this.#failure ??= error;
-        this.#changed();
-      }
-      return undefined;
-    }
-  }
-
-  #lost(error: unknown): void {
-    if (this.#databaseLost) return;
-    this.#databaseLost = true;
-    this.#emit({ kind: 'database-lost', why: messageOf(error) });
-  }
-
-  #back(): void {
-    if (!this.#databaseLost) return;
-    this.#databaseLost = false;
-    this.#emit({ kind: 'database-back' });
-  }
-
-  /** Something happened: look again now. */
-  #changed(): void {
-    this.#dirty = true;
-    this.#wakeUp?.();
-  }
-
-  async #wait(ms: number): Promise<void> {
-    if (!this.#dirty) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#wakeUp = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#wakeUp = null;
-    }
-    this.#dirty = false;
+    this.#bell.ring();
   }
 }

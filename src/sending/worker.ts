@@ -4,13 +4,14 @@ import { messageOf } from '../errors.ts';
 import type { ComposedMessage } from '../message/compose.ts';
 import { classify } from '../smtp/classify.ts';
 import type { Delivery } from '../smtp/deliverer.ts';
-import { claimDue, claimFresh } from './claim.ts';
+import { Claimer } from './claimer.ts';
 import type { Gate } from './gate.ts';
 import { Holding, type Next } from './holding.ts';
-import { drawTokens, paceWaitMs, returnTokens } from './pace.ts';
+import { paceWaitMs } from './pace.ts';
 import { Recorder } from './recorder.ts';
 import { decide, invalid, type RetryPolicy, reasonOf, released } from './retry.ts';
-import type { Claim, ClaimedRecipient, Result } from './states.ts';
+import type { ClaimedRecipient, Result } from './states.ts';
+import { Condition } from './waiting.ts';
 
 /** What the worker needs of a composer: one message, or why there can be none. */
 export interface Composer {
@@ -48,8 +49,6 @@ export interface WorkerEvents {
 
 /** Refusals in a row, for policy or content, that pause the campaign. Fifty: no list has so many bad rows side by side. */
 export const REFUSALS_IN_A_ROW = 50;
-/** How often rows that came back are looked for while fresh ones are plenty, milliseconds. */
-const LOOK_FOR_DUE_EVERY_MS = 1_000;
 /** How often what changes by the passing of time alone is looked at (lease, breaker), milliseconds. */
 const TICK_MS = 100;
 /** Recipients in a claim while a relay is being probed: one is sent, the rest would only be released again. */
@@ -66,8 +65,6 @@ export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 
  * promises: at 20,000 a second each promise would cost more than its mail's share of the database.
  */
 export class Worker {
-  readonly #db: Database;
-  readonly #workerId: number;
   readonly #campaign: WorkerCampaign;
   readonly #composer: Composer;
   readonly #gate: Gate;
@@ -75,17 +72,14 @@ export class Worker {
   readonly #events: WorkerEvents;
   readonly #holding: Holding;
   readonly #recorder: Recorder;
-  #cursor = 0;
-  #lookForDueAt = 0;
+  readonly #claimer: Claimer;
   #inFlight = 0;
   #refusals = 0;
   #stopReason: StopReason | null = null;
   #broken: unknown = null;
   #pumping = false;
-  #claiming = false;
-  #claims = 0;
   #aborted = false;
-  #waiting: { condition: () => boolean; resolve: () => void } | null = null;
+  readonly #condition = new Condition();
 
   constructor(
     db: Database,
@@ -96,14 +90,13 @@ export class Worker {
     options: WorkerOptions,
     events: WorkerEvents,
   ) {
-    this.#db = db;
-    this.#workerId = workerId;
     this.#campaign = campaign;
     this.#composer = composer;
     this.#gate = gate;
     this.#options = options;
     this.#events = events;
     this.#holding = new Holding(options.window);
+    this.#claimer = new Claimer(db, workerId, campaign);
     this.#recorder = new Recorder(db, campaign.campaignId, workerId, this.#holding, {
       recorded: () => this.#pump(),
       lostClaims: (ids) => events.claimsLost(ids),
@@ -122,20 +115,28 @@ export class Worker {
   async run(): Promise<StopReason | null> {
     this.#gate.join();
     const ticks = setInterval(() => this.#tick(), TICK_MS);
+    let failure: unknown = null;
     try {
       while (this.#stopReason === null) {
         if (!(await this.#roomForAClaim())) continue;
-        const claimed = await this.#claim();
+        // What is in flight is finished and recorded all the same.
+        const claimed = await this.#claim().catch((error: unknown) => {
+          failure = error;
+          this.stop('stopped');
+        });
         if (claimed === 'nothing' && this.#stopReason === null) {
-          await this.#until(() => this.#stopReason !== null || (this.#holding.empty && this.#inFlight === 0));
+          await this.#condition.until(
+            () => this.#stopReason !== null || (this.#holding.empty && this.#inFlight === 0),
+          );
           if (this.#stopReason === null) break;
         }
       }
       this.#release();
-      await this.#until(
+      await this.#condition.until(
         () => this.#broken !== null || this.#aborted || (this.#holding.empty && this.#inFlight === 0),
       );
-      if (this.#broken !== null) throw this.#broken;
+      failure ??= this.#broken;
+      if (failure !== null) throw failure;
       return this.#stopReason;
     } finally {
       clearInterval(ticks);
@@ -148,7 +149,7 @@ export class Worker {
     this.#stopReason ??= reason;
     if (reason === 'presumed-dead') this.#holding.forgetAll();
     else this.#release();
-    this.#signal();
+    this.#condition.signal();
   }
 
   /** Gives up waiting for the database too. What is in flight stays claimed and is rescued by others. */
@@ -157,23 +158,23 @@ export class Worker {
     this.#recorder.abort();
     this.#holding.forgetAll();
     this.#stopReason ??= 'stopped';
-    this.#signal();
+    this.#condition.signal();
   }
 
   /** Claims made so far. */
   get claims(): number {
-    return this.#claims;
+    return this.#claimer.made;
   }
 
   /** Whether a claim is in its hands; true also while one is being made, of which nobody knows the number yet. */
   knows(claimId: number): boolean {
-    return this.#claiming || this.#holding.has(claimId);
+    return this.#claimer.busy || this.#holding.has(claimId);
   }
 
   /** Room for one more claim ahead of what is being sent; false when something else changed and the loop must look. */
   async #roomForAClaim(): Promise<boolean> {
     const enough = Math.max(this.#options.batch / 2, 1);
-    await this.#until(
+    await this.#condition.until(
       () => this.#stopReason !== null || (this.#holding.unhanded < enough && !this.#recorder.troubled),
     );
     if (this.#stopReason !== null) return false;
@@ -182,56 +183,23 @@ export class Worker {
 
   /** One claim, or the news that there is nothing to claim now. */
   async #claim(): Promise<'claimed' | 'nothing' | 'later'> {
-    this.#claiming = true;
+    const limit = this.#gate.breaker.state === 'closed' ? this.#options.batch : PROBE_BATCH;
     try {
-      const limit = await this.#grant();
-      if (limit === 0) {
+      const claimed = await this.#claimer.next(limit, (claim) => this.#holding.add(claim));
+      if (claimed === 'paced') {
         await this.#pause(paceWaitMs(this.#campaign.rate ?? 1));
         return 'later';
       }
-      const claim = await this.#findClaim(limit);
-      if (this.#campaign.rate !== null) {
-        await returnTokens(this.#db, this.#campaign.campaignId, limit - (claim?.recipients.length ?? 0));
-      }
-      if (claim === null) return 'nothing';
-      this.#claims++;
-      this.#holding.add(claim);
+      if (claimed === 'nothing') return 'nothing';
       if (this.#stopReason !== null) this.#release();
       this.#pump();
       return 'claimed';
     } catch (error) {
       if (!isTransient(error)) throw error;
       this.#events.databaseLost(error);
-      this.#claiming = false;
       await this.#pause(CLAIM_RETRY_MS);
       return 'later';
-    } finally {
-      this.#claiming = false;
     }
-  }
-
-  async #grant(): Promise<number> {
-    const { rate, campaignId } = this.#campaign;
-    const wanted = this.#gate.breaker.state === 'closed' ? this.#options.batch : PROBE_BATCH;
-    return rate === null ? wanted : await drawTokens(this.#db, campaignId, wanted);
-  }
-
-  async #findClaim(limit: number): Promise<Claim | null> {
-    const request = { campaignId: this.#campaign.campaignId, workerId: this.#workerId, limit };
-    if (performance.now() >= this.#lookForDueAt) {
-      const due = await claimDue(this.#db, request);
-      if (due !== null) return due;
-      this.#lookForDueAt = performance.now() + LOOK_FOR_DUE_EVERY_MS;
-    }
-    const fresh = await claimFresh(this.#db, { ...request, after: this.#cursor });
-    if (fresh !== null) {
-      this.#cursor = fresh.recipients.at(-1)?.recipientId ?? this.#cursor;
-      return fresh;
-    }
-    if (this.#cursor === 0) return null;
-    // The cursor is a hint: an import that committed late, or a claim that rolled back, left rows behind it.
-    this.#cursor = 0;
-    return await claimFresh(this.#db, { ...request, after: 0 });
   }
 
   /** Hands over what may be handed over: within the durable mark, within the lease, within the relay's capacity. */
@@ -247,7 +215,7 @@ export class Worker {
     }
     this.#pumping = false;
     this.#recorder.nudge();
-    this.#signal();
+    this.#condition.signal();
   }
 
   /** A template that throws costs one recipient, not the process: a crash would be repeated by whoever rescues it. */
@@ -304,24 +272,8 @@ export class Worker {
     this.#pump();
   }
 
-  /** Waits until `condition`; it is looked at whenever something happened. */
-  async #until(condition: () => boolean): Promise<void> {
-    if (condition()) return;
-    await new Promise<void>((resolve) => {
-      this.#waiting = { condition, resolve };
-    });
-  }
-
   async #pause(ms: number): Promise<void> {
     const end = performance.now() + ms;
-    await this.#until(() => this.#stopReason !== null || performance.now() >= end);
-  }
-
-  #signal(): void {
-    const waiting = this.#waiting;
-    if (waiting?.condition()) {
-      this.#waiting = null;
-      waiting.resolve();
-    }
+    await this.#condition.until(() => this.#stopReason !== null || performance.now() >= end);
   }
 }

@@ -1,6 +1,15 @@
 import type { Socket } from 'node:net';
-import { CAPTURE_EXTENSIONS, type CaptureOptions, type CaptureReply } from './capture.ts';
+import type { CaptureOptions, CaptureReply } from './capture.ts';
 import { CaptureMessage, pathOf } from './capture-message.ts';
+
+/** What EHLO announces by default. SIZE is added with its number. */
+export const CAPTURE_EXTENSIONS: readonly string[] = [
+  'PIPELINING',
+  '8BITMIME',
+  'SMTPUTF8',
+  'CHUNKING',
+  'ENHANCEDSTATUSCODES',
+];
 
 /** Where a session reports what it took. */
 export interface CaptureSink {

@@ -37,15 +37,6 @@ export interface CapturedMail {
   readonly raw: Buffer;
 }
 
-/** What EHLO announces by default. SIZE is added with its number. */
-export const CAPTURE_EXTENSIONS: readonly string[] = [
-  'PIPELINING',
-  '8BITMIME',
-  'SMTPUTF8',
-  'CHUNKING',
-  'ENHANCEDSTATUSCODES',
-];
-
 /** A running capture server and what it saw. */
 export interface CaptureServer {
   readonly host: string;

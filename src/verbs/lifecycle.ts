@@ -1,11 +1,11 @@
+import type { Campaign } from '../campaigns/campaigns.ts';
 import {
-  type Campaign,
   cancelCampaign,
   pauseCampaign,
   resumeCampaign,
   scheduleCampaign,
   startCampaign,
-} from '../campaigns/campaigns.ts';
+} from '../campaigns/life.ts';
 import { sweepCancelled } from '../campaigns/sweep.ts';
 import { SendstateError } from '../errors.ts';
 import type { Sendstate } from './open.ts';

@@ -1,7 +1,9 @@
-import { findCampaign, startCampaign } from '../campaigns/campaigns.ts';
+import { findCampaign } from '../campaigns/campaigns.ts';
+import { startCampaign } from '../campaigns/life.ts';
 import type { DkimKey } from '../message/dkim.ts';
+import type { SendEvent } from '../sending/events.ts';
 import { DEFAULT_LEASE_SECONDS } from '../sending/heartbeat.ts';
-import { type PollEnd, Poller, type SendEvent } from '../sending/poller.ts';
+import { type PollEnd, Poller } from '../sending/poller.ts';
 import { createDeliverer, type TransportName } from '../smtp/choose.ts';
 import type { Deliverer } from '../smtp/deliverer.ts';
 import type { RelayOptions } from '../smtp/relay.ts';

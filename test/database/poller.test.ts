@@ -179,6 +179,26 @@ test('what can never work ends the worker with the database’s own words', asyn
   }
 });
 
+test('a claim that can never work: what is in flight is finished and recorded before the worker ends', async () => {
+  const relay = await capture({ replyDelayMs: 20 });
+  const { campaignId, name } = await runningCampaign(fresh.database, 400, { rate: 100 });
+  const one = await worker(relay.url, { campaign: name });
+  await relay.waitFor(5);
+  await fresh.pool.query('alter table pace rename to elsewhere');
+  try {
+    await expect(one.end).rejects.toThrow(/pace/);
+  } finally {
+    await fresh.pool.query('alter table elsewhere rename to pace');
+  }
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({
+    claimed: 0,
+    sent: relay.accepted,
+  });
+  expect(
+    await number('select count(*) from recipient where campaign_id = $1 and maybe_sent > 0', [campaignId]),
+  ).toBe(0);
+});
+
 test('a campaign that is deleted under its worker ends it', async () => {
   const relay = await capture({ replyDelayMs: 10 });
   const { campaignId, name } = await runningCampaign(fresh.database, 400);

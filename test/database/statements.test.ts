@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { finishCampaign, startCampaign } from '../../src/campaigns/campaigns.ts';
+import { finishCampaign, startCampaign } from '../../src/campaigns/life.ts';
 import { retryOutcome, sweepCancelled } from '../../src/campaigns/sweep.ts';
 import { claimDue, claimFresh } from '../../src/sending/claim.ts';
 import { lookForDue } from '../../src/sending/due.ts';

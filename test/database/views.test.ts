@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cancelCampaign, pauseCampaign, resumeCampaign } from '../../src/campaigns/campaigns.ts';
+import { cancelCampaign, pauseCampaign, resumeCampaign } from '../../src/campaigns/life.ts';
 import { retryOutcome, sweepCancelled } from '../../src/campaigns/sweep.ts';
 import { readFailures, readProgress, readRecipients, readWorkers } from '../../src/progress/queries.ts';
 import { claimDue, claimFresh } from '../../src/sending/claim.ts';
