@@ -7,8 +7,8 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../src/database/connect.ts';
+import { sendstateCommand } from './server.ts';
 
 export interface ImportFigures {
   readonly importRowsPerSecond: number;
@@ -16,7 +16,6 @@ export interface ImportFigures {
   readonly importRssMb: number;
 }
 
-const cli = fileURLToPath(new URL('../bin/sendstate.js', import.meta.url));
 const reportPeak = new URL('./report-peak.mjs', import.meta.url).href;
 
 /**
@@ -71,10 +70,14 @@ async function runImport(
   name: string,
   file: string,
 ): Promise<{ stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, ['--import', reportPeak, cli, 'import', name, file, '--json'], {
-    env: { ...process.env, DATABASE_URL: databaseUrl },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--import', reportPeak, ...sendstateCommand(), 'import', name, file, '--json'],
+    {
+      env: { ...process.env, DATABASE_URL: databaseUrl },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const exited = once(child, 'exit');
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = await exited;

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../src/database/connect.ts';
 import { ensureEmbedded, stopEmbedded } from '../src/database/embedded.ts';
 import { migrate } from '../src/database/migrate.ts';
@@ -78,4 +80,11 @@ export function flag(name: string, fallback: number): number {
 /** Talk goes to stderr, so that stdout's last line is the result. */
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);
+}
+
+/** How the command is run: Node's options of its first line, and its file. */
+export function sendstateCommand(): string[] {
+  const file = fileURLToPath(new URL('../bin/sendstate.js', import.meta.url));
+  const [first = ''] = readFileSync(file, 'utf8').split('\n', 1);
+  return [...first.split(' ').filter((word) => word.startsWith('--')), file];
 }

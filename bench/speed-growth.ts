@@ -4,9 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { open } from '../src/index.ts';
-import { median, say } from './server.ts';
+import { median, say, sendstateCommand } from './server.ts';
 import { checkTable, prepareCampaign, quiet } from './speed-campaign.ts';
 import { Child } from './speed-child.ts';
 import type { Job, Run } from './speed-client.ts';
@@ -34,7 +33,6 @@ export interface GrowthFigures {
   readonly mails: number;
 }
 
-const cli = fileURLToPath(new URL('../bin/sendstate.js', import.meta.url));
 const reportPeak = new URL('./report-peak.mjs', import.meta.url).href;
 
 /**
@@ -83,11 +81,15 @@ async function sendLarge(databaseUrl: string, smtpUrl: string): Promise<number> 
   // An empty folder: nobody's .env is read.
   const cwd = await mkdtemp(path.join(tmpdir(), 'sendstate-bench-send-'));
   try {
-    const child = spawn(process.execPath, ['--import', reportPeak, cli, 'send', 'large', '--json'], {
-      cwd,
-      env: { ...process.env, DATABASE_URL: databaseUrl, SMTP_URL: smtpUrl },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--import', reportPeak, ...sendstateCommand(), 'send', 'large', '--json'],
+      {
+        cwd,
+        env: { ...process.env, DATABASE_URL: databaseUrl, SMTP_URL: smtpUrl },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    );
     const exited = once(child, 'exit');
     const stderr = await text(child.stderr);
     const [code] = await exited;
