@@ -69,15 +69,13 @@ async function watch(context: Context, app: Sendstate, name: string | undefined)
     if (name !== undefined && shown.every((progress) => ['finished', 'cancelled'].includes(progress.status)))
       return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, WATCH_MS);
-      context.signal.addEventListener(
-        'abort',
-        () => {
-          clearTimeout(timer);
-          resolve();
-        },
-        { once: true },
-      );
+      const done = () => {
+        clearTimeout(timer);
+        context.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, WATCH_MS);
+      context.signal.addEventListener('abort', done);
     });
   }
 }

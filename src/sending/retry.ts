@@ -105,8 +105,12 @@ export function decide(
         return { ...failed('unconfirmed', 0), maybeSent: 1 };
       }
       return { ...base, outcome: null, charged: 0, maybeSent: 1 };
+    case 'backoff':
+      // No attempt is charged, but who is answered so for as long as the campaign tries will not be answered otherwise.
+      if (delivery.kind === 'replied' && now >= policy.expiresAt) return failed('expired', 0);
+      return { ...base, outcome: null, charged: 0 };
     default:
-      // backoff, misconfigured, fallback: the relay's trouble. The row comes back as it was.
+      // misconfigured, fallback: the relay's trouble. The row comes back as it was.
       return { ...base, outcome: null, charged: 0 };
   }
 }

@@ -6,15 +6,24 @@ import { truth } from '../support/truth.ts';
 let scene: Scene;
 afterEach(() => scene.end());
 
+/** Both are at work: a process that loses its database while it starts says so and ends, which is another matter. */
+const bothRegistered = () =>
+  expect
+    .poll(() => scene.number('select count(*) from worker where stopped_at is null'), {
+      timeout: 10_000,
+      interval: 20,
+    })
+    .toBe(2);
 const finished = () => scene.number(`select count(*) from campaign where status = 'finished'`);
 
 describe('the database goes away while mails are sent', () => {
   test('every connection is ended, again and again: results are kept, nobody is lost or doubled', async () => {
-    scene = await startScene({ replyDelayMs: 1 });
-    const { campaignId, name } = await runningCampaign(scene.fresh.database, 1500);
+    scene = await startScene();
+    const { campaignId, name } = await runningCampaign(scene.fresh.database, 1500, { rate: 400 });
     const workers = [await scene.cli('send', name), await scene.cli('send', name)];
+    await bothRegistered();
     for (let round = 1; round <= 8; round++) {
-      await scene.relay.waitFor(round * 100);
+      await scene.relay.waitFor(Math.min(scene.relay.accepted + 60, 1500));
       await scene.fresh.pool.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
          where datname = current_database() and application_name = 'sendstate' and pid <> pg_backend_pid()`,
@@ -27,13 +36,14 @@ describe('the database goes away while mails are sent', () => {
   });
 
   test('refused for a while: the worker says so, goes on by itself, and nobody was presumed dead', async () => {
-    scene = await startScene({ replyDelayMs: 1 });
-    const { campaignId, name } = await runningCampaign(scene.fresh.database, 1000);
+    scene = await startScene();
+    const { campaignId, name } = await runningCampaign(scene.fresh.database, 1000, { rate: 250 });
     const workers = [
       await scene.cliThroughProxy('send', name, ...FLAGS),
       await scene.cliThroughProxy('send', name, ...FLAGS),
     ];
-    await scene.relay.waitFor(200);
+    await bothRegistered();
+    await scene.relay.waitFor(scene.relay.accepted + 50);
     scene.toDatabase.refuse();
     for (const worker of workers) await worker.says(/The database does not answer/);
     // Longer than the lease of both, by the database's clock.
@@ -58,7 +68,7 @@ describe('the database goes away while mails are sent', () => {
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 400);
     let lost = 0;
     scene.toDatabase.spy = (piece) => {
-      if (lost < 2 && piece.includes('order by recipient_id limit $3')) lost++;
+      if (lost < 2 && piece.includes('order by recipient_id limit')) lost++;
       else return false;
       return true;
     };

@@ -45,6 +45,16 @@ describe('SIGKILL', () => {
     scene.toRelay.freezeReplies();
     first.signal('SIGKILL');
     await first.ended;
+    // What the dead one had asked for last is done before its marks are read.
+    await expect
+      .poll(
+        () =>
+          scene.number(
+            `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'sendstate'`,
+          ),
+        { timeout: 10_000, interval: 10 },
+      )
+      .toBe(0);
     const { rows: marks } = await scene.fresh.pool.query<{ claim: number; mark: number }>(
       'select claim_id as claim, handed_through as mark from claim where closed_at is null',
     );

@@ -196,6 +196,31 @@ describe('what the relay answers', () => {
     expect(relay.accepted).toBe(20);
   });
 
+  test('421 to one person alone, for ever: never charged, and expired with the age of the campaign', async () => {
+    const relay = await capture({
+      policy: (to) => (to === 'person2@example.com' ? { at: 'rcpt', reply: '421 4.7.0 not you' } : null),
+    });
+    const { campaignId, name } = await runningCampaign(fresh.database, 4, { max_age: '1 hour' });
+    const worker = await sender({ relay: relay.url, campaign: name });
+    const deferred = count(campaignId, `retry_at is not null and reply_code = 421 and attempts = 0`);
+    await expect.poll(deferred, { timeout: 10_000 }).toBe(1);
+    worker.stop();
+    expect(await worker.end).toBe('stopped');
+    await fresh.pool.query(
+      `update campaign set started_at = now() - interval '2 hours' where campaign_id = $1`,
+      [campaignId],
+    );
+    expect(await (await sender({ relay: relay.url, campaign: name })).end).toBe('ended');
+    const rows = await rowsOf(campaignId);
+    expect(rows[1]).toMatchObject({
+      outcome: 'expired',
+      attempts: 0,
+      reply_code: 421,
+      reply: '4.7.0 not you',
+    });
+    expect(relay.accepted).toBe(3);
+  });
+
   test('nobody listens at first: the breaker opens, and closes when somebody does', async () => {
     const before = await startCapture();
     const { port, url } = before;

@@ -70,9 +70,21 @@ describe('retry', () => {
   test("trouble of the relay is nobody's fault: the row comes back as it was", () => {
     for (const kind of ['backoff', 'misconfigured', 'fallback'] as const) {
       expect(
-        decide(3, { ...recipient, attempts: 4 }, replied(421, 'busy'), { kind }, policy, 99_999, 0),
+        decide(3, { ...recipient, attempts: 4 }, replied(421, 'busy'), { kind }, policy, 0, 0),
       ).toMatchObject({ outcome: null, charged: 0, retrySeconds: 0, maybeSent: 0 });
     }
+  });
+
+  test('a 421 that goes on beyond the age of the campaign expires its recipient; silence and a wrong password never do', () => {
+    const late = policy.expiresAt + 1;
+    expect(decide(3, recipient, replied(421, 'busy'), { kind: 'backoff' }, policy, late, 0)).toMatchObject({
+      outcome: 'expired',
+      charged: 0,
+    });
+    const refused: Delivery = { kind: 'not-sent', why: 'connect ECONNREFUSED', code: 'ECONNREFUSED' };
+    expect(decide(3, recipient, refused, { kind: 'backoff' }, policy, late, 0).outcome).toBeNull();
+    const password = replied(535, 'no');
+    expect(decide(3, recipient, password, { kind: 'misconfigured' }, policy, late, 0).outcome).toBeNull();
   });
 
   test('an unseen reply is sent again or held as the campaign says, and never for ever', () => {
