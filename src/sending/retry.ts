@@ -6,6 +6,8 @@ import type { ClaimedRecipient, Result } from './states.ts';
 export const FIRST_RETRY_SECONDS = 300;
 /** The wait doubles up to this, seconds. Four hours: RFC 5321 §4.5.4.1 wants a queue that still tries after days. */
 export const LONGEST_RETRY_SECONDS = 4 * 3600;
+/** Wait after a 421 and its like, seconds: the first pause of the breaker, so that one person who always gets it is no busy loop. */
+export const BACKOFF_SECONDS = 5;
 /** Waits differ by up to this share, so that 10,000 people who were deferred together do not come back together. */
 export const RETRY_JITTER = 0.2;
 
@@ -108,7 +110,13 @@ export function decide(
     case 'backoff':
       // No attempt is charged, but who is answered so for as long as the campaign tries will not be answered otherwise.
       if (delivery.kind === 'replied' && now >= policy.expiresAt) return failed('expired', 0);
-      return { ...base, outcome: null, charged: 0 };
+      // A relay that answers is asked again after a moment; one that cannot be reached is the breaker's business.
+      return {
+        ...base,
+        outcome: null,
+        charged: 0,
+        retrySeconds: delivery.kind === 'replied' ? BACKOFF_SECONDS : 0,
+      };
     default:
       // misconfigured, fallback: the relay's trouble. The row comes back as it was.
       return { ...base, outcome: null, charged: 0 };

@@ -2,6 +2,7 @@ import { type Capabilities, chooseMode, type Mode } from './capabilities.ts';
 import type { Delivery } from './deliverer.ts';
 import { establish } from './handshake.ts';
 import { HandshakeFailure } from './handshake-failure.ts';
+import { redactDelivery, secretsOf } from './redact.ts';
 import { describeRelay, type RelayOptions, tlsOptions } from './relay.ts';
 import type { TlsState } from './tls-state.ts';
 
@@ -65,7 +66,11 @@ export async function probeRelay(relay: RelayOptions): Promise<RelayReport> {
     };
   } catch (error) {
     if (!(error instanceof HandshakeFailure)) throw error;
-    return { ok: false, relay: describeRelay(relay), failure: error.delivery };
+    return {
+      ok: false,
+      relay: describeRelay(relay),
+      failure: redactDelivery(error.delivery, secretsOf(relay)),
+    };
   }
 }
 

@@ -1,5 +1,5 @@
 import { findCampaign } from '../campaigns/campaigns.ts';
-import { startCampaign } from '../campaigns/life.ts';
+import { startCampaign, waitingOf } from '../campaigns/life.ts';
 import type { DkimKey } from '../message/dkim.ts';
 import type { SendEvent } from '../sending/events.ts';
 import { DEFAULT_LEASE_SECONDS } from '../sending/heartbeat.ts';
@@ -97,6 +97,8 @@ async function poll(
  */
 export async function send(app: Sendstate, name: string, options: SendOptions): Promise<PollEnd> {
   const { campaignId, status } = await findCampaign(app.database, name);
+  // Sending what is finished already is done: a cron job or a second machine that comes late has nothing to fail for.
+  if (status === 'finished' && (await waitingOf(app.database, campaignId)).left === 0) return 'ended';
   if (status !== 'running' && options.join !== true) await startCampaign(app.database, name);
   return await poll(app, options, campaignId, 'finished');
 }

@@ -119,8 +119,13 @@ test('everything works: no password in any output or row', { timeout: 60_000 }, 
   await tablesAreClean();
 });
 
-test('the relay refuses the login', async () => {
-  answer = '535 5.7.8 I do not know you';
+test('the relay refuses the login and says the password back, in every form', async () => {
+  const forms = [
+    PASSWORD,
+    Buffer.from(PASSWORD).toString('base64'),
+    Buffer.from(`\0kim\0${PASSWORD}`).toString('base64'),
+  ];
+  answer = `535 5.7.8 I do not know you with ${forms.join(' or ')}`;
   await runningCampaign(desk.fresh.database, 3);
   const codes = await runAll({ DATABASE_URL: databaseUrl(ENCODED), SMTP_URL: smtpUrl() }, [
     ['test', 'spring', '--to', 'me@example.com'],

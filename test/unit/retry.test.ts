@@ -10,6 +10,7 @@ import {
   succeeded,
 } from '../../src/sending/breaker.ts';
 import {
+  BACKOFF_SECONDS,
   decide,
   FIRST_RETRY_SECONDS,
   LONGEST_RETRY_SECONDS,
@@ -71,7 +72,12 @@ describe('retry', () => {
     for (const kind of ['backoff', 'misconfigured', 'fallback'] as const) {
       expect(
         decide(3, { ...recipient, attempts: 4 }, replied(421, 'busy'), { kind }, policy, 0, 0),
-      ).toMatchObject({ outcome: null, charged: 0, retrySeconds: 0, maybeSent: 0 });
+      ).toMatchObject({
+        outcome: null,
+        charged: 0,
+        retrySeconds: kind === 'backoff' ? BACKOFF_SECONDS : 0,
+        maybeSent: 0,
+      });
     }
   });
 
