@@ -36,7 +36,13 @@ export {
 export { type CaptureOptions, type CaptureServer, startCapture } from './smtp/capture.ts';
 export { createDeliverer, TRANSPORTS, type TransportName } from './smtp/choose.ts';
 export { classify, type Verdict } from './smtp/classify.ts';
-export type { Deliverer, Delivery, OutgoingMail, Reply } from './smtp/deliverer.ts';
+export {
+  type Deliverer,
+  type Delivery,
+  deliveryWords,
+  type OutgoingMail,
+  type Reply,
+} from './smtp/deliverer.ts';
 export { createNodemailerDeliverer, deliverThrough } from './smtp/nodemailer.ts';
 export { createSmtpTransport } from './smtp/nodemailer-transport.ts';
 export { probeRelay, type RelayReport } from './smtp/probe.ts';

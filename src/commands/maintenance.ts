@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import { doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
+import { deliveryWords, doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
 import { printable } from '../progress/format.ts';
 import { type Context, relayOf, withDatabase } from './context.ts';
 
 function relayLines(report: RelayReport): string[] {
   if (!report.ok) {
     const { failure } = report;
-    const words = failure.kind === 'replied' ? `${failure.reply.code} ${failure.reply.text}` : failure.why;
+    const words = deliveryWords(failure);
     return [`${report.relay} cannot be used: ${words}`];
   }
   const { tls, mechanism, offers } = report;

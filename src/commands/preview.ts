@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
-import { preview, test } from '../index.ts';
+import { deliveryWords, preview, test } from '../index.ts';
 import { printable } from '../progress/format.ts';
 import { type Context, relayOf, withDatabase } from './context.ts';
 
@@ -63,8 +63,7 @@ export function registerPreview(program: Command, contextOf: (command: Command) 
         test(app, name, { to, as, relay, dkim: context.config.dkim }),
       );
       const { delivery, sent } = result;
-      const words =
-        delivery.kind === 'replied' ? `${delivery.reply.code} ${delivery.reply.text}` : delivery.why;
+      const words = deliveryWords(delivery);
       if (context.json) context.out(JSON.stringify({ ...result, words }));
       else if (sent)
         context.out(

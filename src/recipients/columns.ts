@@ -57,6 +57,15 @@ export function readColumns(header: readonly string[], options: ColumnOptions = 
       hint: 'Give one of them another name with --map.',
     });
   }
+  if (variables.includes(addressKey)) {
+    throw new SendstateError(
+      'csv-map',
+      `${file}: the addresses are in "${shorten(written[addressIndex] ?? '')}", and another column is called "${addressKey}".`,
+      {
+        hint: `In templates {{${addressKey}}} is always the recipient's address. Give the other column another name: --map other_${addressKey}=${addressKey}`,
+      },
+    );
+  }
   return { names, addressIndex };
 }
 

@@ -82,3 +82,8 @@ export interface Deliverer {
   /** Destroys every connection now; every open mail is answered `not-sent` or `ambiguous`. */
   abort(): void;
 }
+
+/** What a delivery comes to in words for people: `550 5.1.1 no such user`, or why there was no reply. */
+export function deliveryWords(delivery: Delivery): string {
+  return delivery.kind === 'replied' ? `${delivery.reply.code} ${delivery.reply.text}` : delivery.why;
+}

@@ -1,5 +1,6 @@
 import { schemaVersion } from '../database/migrate.ts';
 import { OUTCOMES } from '../sending/states.ts';
+import { deliveryWords } from '../smtp/deliverer.ts';
 import { probeRelay } from '../smtp/probe.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { Sendstate } from './open.ts';
@@ -133,7 +134,7 @@ async function checkRelay(relay: RelayOptions | undefined): Promise<Diagnosis> {
   const report = await probeRelay(relay);
   if (report.ok) return fine('relay', `${report.relay} is ready for mails (${report.mode}: ${report.why})`);
   const { failure } = report;
-  const words = failure.kind === 'replied' ? `${failure.reply.code} ${failure.reply.text}` : failure.why;
+  const words = deliveryWords(failure);
   const advice = 'Correct SMTP_URL, or start the relay. Nobody fails meanwhile: workers wait for it.';
   return wrong('relay', `${report.relay}: ${words}`, advice);
 }

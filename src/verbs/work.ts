@@ -98,8 +98,10 @@ async function poll(
 export async function send(app: Sendstate, name: string, options: SendOptions): Promise<PollEnd> {
   const { campaignId, status } = await findCampaign(app.database, name);
   // Sending what is finished already is done: a cron job or a second machine that comes late has nothing to fail for.
-  if (status === 'finished' && (await waitingOf(app.database, campaignId)).left === 0) return 'ended';
-  if (status !== 'running' && options.join !== true) await startCampaign(app.database, name);
+  if (options.join !== true) {
+    if (status === 'finished' && (await waitingOf(app.database, campaignId)).left === 0) return 'ended';
+    if (status !== 'running') await startCampaign(app.database, name);
+  }
   return await poll(app, options, campaignId, 'finished');
 }
 

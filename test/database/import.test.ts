@@ -129,9 +129,9 @@ describe('a list', () => {
   test('with columns renamed and the address column said', async () => {
     const id = await newCampaign();
     const file = await folder.write('map.csv', 'Kontakt,email,성함\na@x.kr,not this one,Kim\n');
-    await importFile(db.pool, id, file, { map: { email: 'kontakt', name: '성함' } });
+    await importFile(db.pool, id, file, { map: { email: 'kontakt', name: '성함', old: 'email' } });
     expect(await recipientsOf(db.pool, id)).toMatchObject([
-      { address: 'a@x.kr', vars: { email: 'not this one', name: 'Kim' } },
+      { address: 'a@x.kr', vars: { old: 'not this one', name: 'Kim' } },
     ]);
   });
 });

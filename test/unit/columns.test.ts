@@ -34,8 +34,8 @@ describe('the address column', () => {
   });
 
   test('can be said, in the case and spacing of the file or not', () => {
-    expect(readColumns(['email', 'Kontakt  1'], { map: { email: 'kontakt 1' } })).toEqual({
-      names: ['email', 'Kontakt 1'],
+    expect(readColumns(['mail', 'Kontakt  1'], { map: { email: 'kontakt 1' } })).toEqual({
+      names: ['mail', 'Kontakt 1'],
       addressIndex: 1,
     });
   });
@@ -58,6 +58,15 @@ describe('variables', () => {
   test('can be renamed', () => {
     expect(readColumns(['email', '성함'], { map: { name: '성함' } }).names).toEqual(['email', 'name']);
     expect(failure(['email', '성함', 'name'], { map: { name: '성함' } }).code).toBe('csv-map');
+    // {{email}} is the address in every template; a column of that name would make each of its rows invalid.
+    const taken = failure(['Kontakt', 'email'], { map: { email: 'Kontakt' } });
+    expect(taken).toMatchObject({
+      code: 'csv-map',
+      hint: expect.stringContaining('--map other_email=email'),
+    });
+    expect(
+      readColumns(['Kontakt', 'email'], { map: { email: 'Kontakt', other_email: 'email' } }).names,
+    ).toEqual(['Kontakt', 'other_email']);
   });
 
   test.each([
