@@ -8,12 +8,15 @@
  */
 import { existsSync } from 'node:fs';
 import module from 'node:module';
-
-// The second start takes 0.2 s instead of 0.6, and 25 MB less: types need not be taken out of the sources again.
-module.enableCompileCache();
+import { fileURLToPath } from 'node:url';
 
 const source = new URL('../src/cli.ts', import.meta.url);
 const inClone = existsSync(source);
+
+// The second start takes 0.2 s instead of 0.6, and 25 MB less: types need not be taken out of the sources again. Beside the
+// sources and not in the directory for temporary files: whoever may write there could write what is run here.
+if (inClone)
+  module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/sendstate', import.meta.url)));
 
 if (inClone && !process.features.typescript) {
   process.stderr.write(
