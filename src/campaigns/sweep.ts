@@ -1,6 +1,6 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { inTransaction } from '../database/connect.ts';
-import type { Outcome, Retryable } from '../sending/states.ts';
+import { type Outcome, RETRYABLE, type Retryable } from '../sending/states.ts';
 
 /**
  * Rows in one statement; a literal in it, so that the planner knows. Ten thousand take about a fifth of a second: short enough that nothing waits behind it, long
@@ -75,9 +75,9 @@ with picked as materialized (
   returning r.recipient_id, r.reply_code, r.reply
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, retrying, rejected, expired, invalid, unconfirmed, suppressed, cancelled)
-  select $1, 0, 0, count(*), ${['rejected', 'expired', 'invalid', 'unconfirmed', 'suppressed', 'cancelled']
-    .map((name) => `case when $3 = '${name}' then -count(*) else 0 end`)
-    .join(', ')}
+  select $1, 0, 0, count(*), ${RETRYABLE.map(
+    (name) => `case when $3 = '${name}' then -count(*) else 0 end`,
+  ).join(', ')}
   from put having count(*) > 0
   on conflict (campaign_id, worker_id, lane) do update set retrying = c.retrying + excluded.retrying, rejected = c.rejected + excluded.rejected,
     expired = c.expired + excluded.expired, invalid = c.invalid + excluded.invalid, unconfirmed = c.unconfirmed + excluded.unconfirmed,

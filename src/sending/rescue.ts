@@ -1,5 +1,6 @@
 import type { Database } from '../database/connect.ts';
 import { prepare } from '../database/prepare.ts';
+import { COUNTED } from './states.ts';
 
 /*
  * Workers whose heartbeat is older than the lease they promised, by the database's clock alone: nobody else's clock is
@@ -178,18 +179,6 @@ export async function rescueUnknown(
  * million. Deleting and adding is one statement: the sum never moves. Should the worker not be dead after all, its next
  * statement makes new rows, and the sum is still right.
  */
-const COUNTED = [
-  'waiting',
-  'retrying',
-  'claimed',
-  'sent',
-  'rejected',
-  'expired',
-  'invalid',
-  'unconfirmed',
-  'suppressed',
-  'cancelled',
-];
 const FOLD_COUNTERS = prepare(`
 with gone as (
   delete from counter where campaign_id = $1 and worker_id = $2 and worker_id <> 0 returning *

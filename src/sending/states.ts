@@ -1,4 +1,4 @@
-import type { Outcome } from '../database/tables.ts';
+import { OUTCOMES, type Outcome } from '../database/tables.ts';
 
 export { CAMPAIGN_STATUSES, type CampaignStatus, OUTCOMES, type Outcome } from '../database/tables.ts';
 
@@ -12,15 +12,11 @@ export { CAMPAIGN_STATUSES, type CampaignStatus, OUTCOMES, type Outcome } from '
 export type SendState = 0 | 1 | 2;
 
 /** Outcomes that an operator may put back to waiting with `retry`: those after which a person has no mail. */
-export const RETRYABLE = [
-  'rejected',
-  'expired',
-  'invalid',
-  'unconfirmed',
-  'suppressed',
-  'cancelled',
-] as const;
-export type Retryable = (typeof RETRYABLE)[number];
+export type Retryable = Exclude<Outcome, 'sent'>;
+export const RETRYABLE: readonly Retryable[] = OUTCOMES.filter((outcome) => outcome !== 'sent');
+
+/** The columns of the counter table, which add up to a campaign's people: where a row can be. */
+export const COUNTED = ['waiting', 'retrying', 'claimed', ...OUTCOMES] as const;
 
 /**
  * What one attempt came to, as it is written to the row.

@@ -1,5 +1,5 @@
 import { schemaVersion } from '../database/migrate.ts';
-import { OUTCOMES } from '../sending/states.ts';
+import { COUNTED, OUTCOMES } from '../sending/states.ts';
 import { deliveryWords } from '../smtp/deliverer.ts';
 import { probeRelay } from '../smtp/probe.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
@@ -58,7 +58,6 @@ const checkTables: Check = async ({ database }) => {
 };
 
 const checkCounters: Check = async ({ database }) => {
-  const names = ['waiting', 'retrying', 'claimed', ...OUTCOMES];
   const { rows } = await database.pool.query<{ name: string }>(`
     with counted as (
       select campaign_id,
@@ -68,10 +67,10 @@ const checkCounters: Check = async ({ database }) => {
         ${OUTCOMES.map((name) => `count(*) filter (where outcome = '${name}') as ${name}`).join(', ')}
       from recipient group by campaign_id
     ), summed as (
-      select campaign_id, ${names.map((name) => `sum(${name})::bigint as ${name}`).join(', ')} from counter group by campaign_id
+      select campaign_id, ${COUNTED.map((name) => `sum(${name})::bigint as ${name}`).join(', ')} from counter group by campaign_id
     )
     select name from campaign left join counted c using (campaign_id) left join summed s using (campaign_id)
-    where (${names.map((name) => `coalesce(c.${name}, 0)`).join(', ')}) is distinct from (${names.map((name) => `coalesce(s.${name}, 0)`).join(', ')})`);
+    where (${COUNTED.map((name) => `coalesce(c.${name}, 0)`).join(', ')}) is distinct from (${COUNTED.map((name) => `coalesce(s.${name}, 0)`).join(', ')})`);
   const drifted = rows.map(({ name }) => name);
   return drifted.length === 0
     ? fine('counters', 'equal to count(*) in every campaign')
