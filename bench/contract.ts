@@ -95,9 +95,9 @@ export interface Design {
   deadLetters(place: Place): Promise<readonly DeadLetter[] | null>;
   /** Takes one person out before sending; false: too late; null: it cannot. */
   stopOne(place: Place, person: Person): Promise<boolean | null>;
-  /** Holds everything / lets it go on; null: it cannot without stopping the consumers. */
-  pause(place: Place): Promise<void | null>;
-  resume(place: Place): Promise<void | null>;
+  /** Holds everything / lets it go on; false: it cannot without stopping the consumers. */
+  pause(place: Place): Promise<boolean>;
+  resume(place: Place): Promise<boolean>;
   /** Removes what `prepare` made. */
   dispose(place: Place): Promise<void>;
 }
