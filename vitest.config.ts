@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { chromiumPath } from './test/support/chromium.ts';
 
 /*
  * Postfix, Exim and OpenSMTPD are installed by test/support/install-peers.sh and need root to run. Where that was done,
@@ -15,10 +16,23 @@ if (!withPeers) {
   );
 }
 
+/*
+ * The web page is tried in Debian's Chromium. Where that is not installed its tests are left out, and the run says so; with CI
+ * set they belong to the run, and a missing browser fails it.
+ */
+const withBrowser = process.env.CI !== undefined || chromiumPath() !== undefined;
+
+if (!withBrowser) {
+  process.stderr.write('Without the tests in a browser: there is no chromium on the PATH.\n');
+}
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: withPeers ? [] : ['test/smtp/real-peers.test.ts'],
+    exclude: [
+      ...(withPeers ? [] : ['test/smtp/real-peers.test.ts']),
+      ...(withBrowser ? [] : ['test/web/browser/**']),
+    ],
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -6,10 +6,14 @@ import type { Context } from './commands/context.ts';
 import { registerDb } from './commands/db.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerImport } from './commands/import.ts';
+import { registerLimit } from './commands/limit.ts';
 import { registerMaintenance } from './commands/maintenance.ts';
 import { registerPreview } from './commands/preview.ts';
+import { registerReport } from './commands/report.ts';
 import { registerSend } from './commands/send.ts';
+import { registerServe } from './commands/serve.ts';
 import { registerStatus } from './commands/status.ts';
+import { legible, legibleJson } from './commands/terminal.ts';
 import { registerWork } from './commands/work.ts';
 import { loadConfig } from './config.ts';
 import { messageOf, SendstateError } from './errors.ts';
@@ -72,11 +76,12 @@ function signals(): Signals {
 let failed = false;
 
 function contextOf(command: Command): Context {
+  const json = command.opts<{ json?: boolean }>().json === true;
   return {
     config: loadConfig({ env: process.env, cwd: process.cwd() }),
-    out: (line) => void process.stdout.write(`${line}\n`),
-    err: (line) => void process.stderr.write(`${line}\n`),
-    json: command.opts<{ json?: boolean }>().json === true,
+    out: (line) => void process.stdout.write(`${json ? legibleJson(line) : legible(line)}\n`),
+    err: (line) => void process.stderr.write(`${legible(line)}\n`),
+    json,
     isTty: process.stderr.isTTY === true,
     get signal() {
       return signals().graceful;
@@ -96,6 +101,8 @@ export function createProgram(): Command {
     .description('Bulk personalised e-mail from a Postgres table.')
     .version(VERSION)
     .exitOverride()
+    // Its errors quote the arguments.
+    .configureOutput({ writeErr: (text) => void process.stderr.write(legible(text)) })
     .showHelpAfterError('(sendstate help COMMAND says more)')
     .configureHelp({ sortSubcommands: false });
   registerDemo(program, contextOf);
@@ -107,6 +114,9 @@ export function createProgram(): Command {
   registerWork(program, contextOf);
   registerLifecycle(program, contextOf);
   registerStatus(program, contextOf);
+  registerReport(program, contextOf);
+  registerServe(program, contextOf);
+  registerLimit(program, contextOf);
   registerDb(program, contextOf);
   registerCapture(program, contextOf);
   for (const command of allCommands(program)) command.exitOverride();
@@ -118,11 +128,11 @@ function allCommands(command: Command): Command[] {
 }
 
 function explain(error: unknown): void {
-  process.stderr.write(`sendstate: ${messageOf(error)}\n`);
+  process.stderr.write(legible(`sendstate: ${messageOf(error)}\n`));
   if (error instanceof SendstateError) {
-    if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+    if (error.hint !== undefined) process.stderr.write(legible(`${error.hint}\n`));
   } else if (error instanceof Error && process.env.SENDSTATE_DEBUG !== undefined) {
-    process.stderr.write(`${error.stack}\n`);
+    process.stderr.write(legible(`${error.stack}\n`));
   }
 }
 

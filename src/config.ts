@@ -5,14 +5,16 @@ import { checkDatabaseUrl } from './database/connect.ts';
 import { codeOf } from './database/problems.ts';
 import { messageOf, SendstateError } from './errors.ts';
 import { type DkimKey, readDkimKey } from './message/dkim.ts';
-import { parseRelay, type RelayOptions, Secret } from './smtp/relay.ts';
+import { parseRelays, type RelayOptions, Secret } from './smtp/relay.ts';
 
 /** What a run was told, checked and frozen. Printing it shows no password. */
 export interface Config {
   /** Of DATABASE_URL; undefined: the embedded PostgreSQL. */
   readonly databaseUrl: Secret | undefined;
-  /** Of SMTP_URL; undefined: none was named, which matters only to those who send. */
-  readonly relay: RelayOptions | undefined;
+  /** Of SMTP_URL, in its order; empty: none was named, which matters only to those who send. */
+  readonly relays: readonly RelayOptions[];
+  /** Of SENDSTATE_TOKEN: what the web page asks for; undefined: nothing, and only this machine reaches it. */
+  readonly token: Secret | undefined;
   /** Of DKIM_KEYS; empty: nothing is signed here. */
   readonly dkim: readonly DkimKey[];
   readonly embedded: {
@@ -56,9 +58,11 @@ export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
   const databaseUrl = value('DATABASE_URL', flags.databaseUrl);
   if (databaseUrl !== undefined) checkDatabaseUrl(databaseUrl);
   const smtpUrl = value('SMTP_URL', flags.smtpUrl);
+  const token = value('SENDSTATE_TOKEN');
   return Object.freeze({
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
-    relay: smtpUrl === undefined ? undefined : parseRelay(smtpUrl),
+    relays: smtpUrl === undefined ? Object.freeze([]) : parseRelays(smtpUrl),
+    token: token === undefined ? undefined : new Secret(token),
     dkim: Object.freeze(readDkimKeys(value('DKIM_KEYS'), cwd)),
     embedded: Object.freeze({
       directory: absolute(cwd, 'SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory) ?? '.sendstate'),

@@ -26,17 +26,34 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * A URL that may be shown: user names stay, the password becomes `***`. Text that is no URL is not shown at all,
- * because what cannot be parsed cannot be cleaned.
+ * A URL that may be shown: the password becomes `***`. So does a user name that may be one: alone (some services take a token
+ * there), the same as the password, or with a colon in it. Text that is no URL is not shown at all, because what cannot
+ * be parsed cannot be cleaned.
  */
 export function withoutPassword(url: string): string {
-  if (!URL.canParse(url)) return '(not a URL)';
+  if (!URL.canParse(url) || strayAt(url)) return '(not a URL)';
   const parsed = new URL(url);
   // kim:secret@host parses too, as a scheme called kim: without a host there is no telling what is the password.
   if (parsed.host === '') return '(not a URL)';
+  if (parsed.username !== '') parsed.username = shownUser(parsed.username, parsed.password);
   if (parsed.password !== '') parsed.password = '***';
-  for (const key of parsed.searchParams.keys()) {
-    if (/pass|secret|token|key/i.test(key)) parsed.searchParams.set(key, '***');
+  for (const key of new Set(parsed.searchParams.keys())) {
+    if (/pass|pwd|secret|token|key|cred|sig/i.test(key)) parsed.searchParams.set(key, '***');
   }
   return parsed.href;
+}
+
+/**
+ * Whether an @ stands behind the host. Where somebody left / ? or # in a password as they are, the parser takes what is
+ * in front of them for host and port, and the rest of the password is in everything that it says.
+ */
+export function strayAt(url: string): boolean {
+  const authority = url.indexOf('//') + 2;
+  const end = /[/?#\\]/.exec(url.slice(authority));
+  return end !== null && url.includes('@', authority + end.index);
+}
+
+/** A user name as it may be shown beside its password; `***` where it may itself be a secret. */
+export function shownUser(user: string, password: string): string {
+  return password === '' || user === password || /:|%3a/i.test(user) ? '***' : user;
 }

@@ -25,6 +25,8 @@ export interface Campaign {
   readonly maxAgeSeconds: number;
   /** Mails per second over all workers; null: no limit. */
   readonly rate: number | null;
+  /** The first wait after a temporary failure, seconds; it doubles from there. */
+  readonly retryAfterSeconds: number;
 }
 
 /** A file that every mail of the campaign carries. `contentId` makes it an inline picture. */
@@ -50,6 +52,7 @@ export interface NewCampaign {
   readonly maxAttempts: number;
   readonly maxAgeSeconds: number;
   readonly rate: number | null;
+  readonly retryAfterSeconds: number;
 }
 
 /** Letters of any script, digits, and . _ - after the first: what survives in a shell, a URL and a file name. */
@@ -67,7 +70,7 @@ export function checkName(name: string): void {
 export async function insertCampaign(db: Database, campaign: NewCampaign): Promise<number> {
   checkName(campaign.name);
   return await db.kysely.transaction().execute(async (tx) => {
-    const { attachments, maxAgeSeconds } = campaign;
+    const { attachments, maxAgeSeconds, retryAfterSeconds } = campaign;
     const row = await tx
       .insertInto('campaign')
       .values({
@@ -83,6 +86,8 @@ export async function insertCampaign(db: Database, campaign: NewCampaign): Promi
         max_attempts: campaign.maxAttempts,
         max_age: `${maxAgeSeconds} seconds`,
         rate: campaign.rate,
+        retry_after: `${retryAfterSeconds} seconds`,
+        attachments: attachments.length,
       })
       .onConflict((conflict) => conflict.column('name').doNothing())
       .returning('campaign_id')
@@ -115,7 +120,8 @@ export async function insertCampaign(db: Database, campaign: NewCampaign): Promi
 export const COLUMNS = `campaign_id as "campaignId", name, status, status_reason as "statusReason", created_at as "createdAt",
   start_at as "startAt", started_at as "startedAt", finished_at as "finishedAt", sender, reply_to as "replyTo",
   bounce_to as "bounceTo", subject, html, text, headers, on_unconfirmed as "onUnconfirmed", max_attempts as "maxAttempts",
-  extract(epoch from max_age)::float8 as "maxAgeSeconds", rate`;
+  extract(epoch from max_age)::float8 as "maxAgeSeconds", rate,
+  extract(epoch from retry_after)::float8 as "retryAfterSeconds"`;
 
 /** @throws SendstateError `campaign-unknown`, naming the nearest that exist */
 export async function findCampaign(db: Database, name: string): Promise<Campaign> {
@@ -145,12 +151,29 @@ export async function campaignsById(db: Database, ids: readonly number[]): Promi
   return rows;
 }
 
-/** The files of a campaign in the order they were given. */
+/**
+ * The files of a campaign in the order they were given.
+ * @throws SendstateError `attachment-missing` when somebody has deleted one: a mail must not leave without it
+ */
 export async function attachmentsOf(db: Database, campaignId: number): Promise<Attachment[]> {
-  return await db.kysely
+  const files = await db.kysely
     .selectFrom('attachment')
     .select(['filename', 'content_type as contentType', 'content_id as contentId', 'content'])
     .where('campaign_id', '=', campaignId)
     .orderBy('attachment_id')
     .execute();
+  const made = await db.kysely
+    .selectFrom('campaign')
+    .select('attachments')
+    .where('campaign_id', '=', campaignId)
+    .executeTakeFirst();
+  const expected = made?.attachments ?? 0;
+  if (files.length >= expected) return files;
+  throw new SendstateError(
+    'attachment-missing',
+    `${expected - files.length} of ${expected} attachments are gone`,
+    {
+      hint: 'Somebody deleted rows of the attachment table. Put them back, or make the campaign anew.',
+    },
+  );
 }

@@ -80,6 +80,13 @@ export async function pauseCampaign(
   );
 }
 
+/** The same by a worker that cannot go on, which of several only the first does. */
+export async function pauseRunning(db: Database, name: string, reason: string): Promise<Campaign> {
+  return await step(db, name, { verb: 'paused', from: ['running'], to: 'paused' }, 'status_reason = $4', [
+    reason,
+  ]);
+}
+
 /** Undoes `pause`. */
 export async function resumeCampaign(db: Database, name: string): Promise<Campaign> {
   return await step(db, name, { verb: 'resumed', from: ['paused', 'running'], to: 'running' }, STARTED);

@@ -73,6 +73,8 @@ with picked as materialized (
   update recipient r set send_state = 0, outcome = null, done_at = null, attempts = 0, retry_at = now()
   from picked p where r.ctid = p.tid and r.send_state = 2
   returning r.recipient_id, r.reply_code, r.reply
+), logged as (
+  insert into attempt (campaign_id, recipient_id, event, reply) select $1, recipient_id, 'retried', $3::text from put
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, retrying, rejected, expired, invalid, unconfirmed, suppressed, cancelled)
   select $1, 0, 0, count(*), ${RETRYABLE.map(

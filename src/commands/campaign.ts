@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
 import { cancel, create, pause, type Retryable, resume, retry, start } from '../index.ts';
 import { type Context, withDatabase } from './context.ts';
-import { integer, pair, rate, retryable, seconds, several, time } from './options.ts';
+import { integer, pair, rate, retryable, seconds, secondsUpTo, several, time } from './options.ts';
 
 type ContextOf = (command: Command) => Context;
 
@@ -21,6 +21,7 @@ interface CreateFlags {
   readonly maxAttempts: number;
   readonly maxAge: number;
   readonly rate?: number;
+  readonly retryAfter: number;
 }
 
 async function template(option: string, file: string | undefined): Promise<string | undefined> {
@@ -58,6 +59,7 @@ async function runCreate(context: Context, name: string, flags: CreateFlags): Pr
       maxAttempts: flags.maxAttempts,
       maxAgeSeconds: flags.maxAge,
       rate: flags.rate,
+      retryAfterSeconds: flags.retryAfter,
     });
     if (context.json) context.out(JSON.stringify({ campaignId, name }));
     else context.out(`Campaign ${name} is there. Next: sendstate import ${name} FILE.csv`);
@@ -99,6 +101,11 @@ export function registerCreate(program: Command, contextOf: ContextOf): void {
       new Option('--max-age <time>', 'time since the start until temporary failures expire, e.g. 12h, 3d')
         .argParser(seconds)
         .default(3 * 86_400, '3d'),
+    )
+    .addOption(
+      new Option('--retry-after <time>', 'first wait after a temporary failure, 1s to 4h; doubles from there')
+        .argParser(secondsUpTo(4 * 3600))
+        .default(300, '5m'),
     )
     .option('--json', 'print one JSON object')
     .action((name: string, flags: CreateFlags, command: Command) =>

@@ -36,9 +36,10 @@ export async function withDatabase<T>(
   }
 }
 
-/** The relay of SMTP_URL. @throws SendstateError `relay-missing` */
-export function relayOf({ config }: Context): RelayOptions {
-  if (config.relay !== undefined) return config.relay;
+/** The relays of SMTP_URL, at least one, in its order. @throws SendstateError `relay-missing` */
+export function relaysOf({ config }: Context): readonly [RelayOptions, ...RelayOptions[]] {
+  const [first, ...others] = config.relays;
+  if (first !== undefined) return [first, ...others];
   throw new SendstateError('relay-missing', 'No relay is named', {
     hint: 'Set SMTP_URL to smtp://USER:PASSWORD@HOST:PORT, in the environment or in a .env file.',
   });

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { deliveryWords, doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
 import { printable } from '../progress/format.ts';
-import { type Context, relayOf, withDatabase } from './context.ts';
+import { type Context, relaysOf, withDatabase } from './context.ts';
 
 function relayLines(report: RelayReport): string[] {
   if (!report.ok) {
@@ -23,10 +23,19 @@ function relayLines(report: RelayReport): string[] {
 }
 
 async function lookAtRelay(context: Context): Promise<void> {
-  const report = await probeRelay(relayOf(context));
-  if (context.json) context.out(JSON.stringify(report));
-  else for (const line of relayLines(report)) context.out(printable(line));
-  if (!report.ok) context.fail();
+  const relays = relaysOf(context);
+  const reports = await Promise.all(
+    relays.map(async (relay) => ({ label: relay.label, ...(await probeRelay(relay)) })),
+  );
+  // One relay is one object: programs that know of no others need not learn of them.
+  if (context.json) context.out(JSON.stringify(reports.length === 1 ? reports[0] : reports));
+  else {
+    for (const report of reports) {
+      if (reports.length > 1) context.out(printable(`== ${report.label}`));
+      for (const line of relayLines(report)) context.out(printable(line));
+    }
+  }
+  if (reports.some(({ ok }) => !ok)) context.fail();
 }
 
 /** `migrate`, `doctor` */
@@ -61,7 +70,7 @@ export function registerMaintenance(program: Command, contextOf: (command: Comma
       return withDatabase(
         context,
         async (app) => {
-          const found = await doctor(app, context.config.relay);
+          const found = await doctor(app, context.config.relays);
           if (context.json) context.out(JSON.stringify(found));
           else {
             for (const { what, ok, found: words, advice } of found) {

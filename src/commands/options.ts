@@ -28,6 +28,15 @@ export function seconds(text: string): number {
   throw new InvalidArgumentError('Write it as 90s, 30m, 12h or 3d.');
 }
 
+/** The same, at most so many. */
+export function secondsUpTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = seconds(text);
+    if (value <= most) return value;
+    throw new InvalidArgumentError(`It must be at most ${most / 3600}h.`);
+  };
+}
+
 /** A point in time as ISO 8601; without an offset, and as a day alone, it is this machine's time. */
 export function time(text: string): Date {
   const match = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:?\d\d)?)?$/.exec(

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
 import { deliveryWords, preview, test } from '../index.ts';
 import { printable } from '../progress/format.ts';
-import { type Context, relayOf, withDatabase } from './context.ts';
+import { type Context, relaysOf, withDatabase } from './context.ts';
 
 interface PreviewFlags {
   readonly as?: string;
@@ -58,7 +58,7 @@ export function registerPreview(program: Command, contextOf: (command: Command) 
     .option('--json', 'print one JSON object')
     .action(async (name: string, { to, as }: { to: string; as?: string }, command: Command) => {
       const context = contextOf(command);
-      const relay = relayOf(context);
+      const [relay, ...others] = relaysOf(context);
       const result = await withDatabase(context, (app) =>
         test(app, name, { to, as, relay, dkim: context.config.dkim }),
       );
@@ -67,7 +67,9 @@ export function registerPreview(program: Command, contextOf: (command: Command) 
       if (context.json) context.out(JSON.stringify({ ...result, words }));
       else if (sent)
         context.out(
-          printable(`Sent to ${to}, as ${result.renderedFor} would get it. The relay said: ${words}`),
+          printable(
+            `Sent to ${to}, as ${result.renderedFor} would get it. The relay ${others.length === 0 ? '' : `${relay.label} `}said: ${words}`,
+          ),
         );
       if (!sent) {
         throw new SendstateError('test-failed', printable(`The mail was not sent. ${words}`), {

@@ -6,14 +6,25 @@ import {
   type Outcome,
   type Progress,
   type RecipientRow,
+  type RelayActivity,
   recipients,
   type Sendstate,
   type Status,
   status,
 } from '../index.ts';
-import { count, duration, failureLines, outcomesLine, printable, progressLine } from '../progress/format.ts';
+import {
+  count,
+  duration,
+  failureLines,
+  outcomesLine,
+  perSecond,
+  printable,
+  progressLine,
+} from '../progress/format.ts';
+import { watchLines } from '../progress/watch.ts';
 import { type Context, withDatabase } from './context.ts';
 import { outcome } from './options.ts';
+import { legibleJson } from './terminal.ts';
 
 /** How often `--watch` looks, milliseconds. */
 const WATCH_MS = 1_000;
@@ -22,7 +33,7 @@ function overviewLine(progress: Progress): string {
   return `${progress.name}  ${progress.status}  ${outcomesLine(progress)}`;
 }
 
-function statusLines({ progress, failures, workers }: Status): string[] {
+function statusLines({ progress, failures, workers, relays }: Status): string[] {
   const why = progress.statusReason === null ? '' : `: ${printable(progress.statusReason)}`;
   const lines = [
     `${progress.name} is ${progress.status}${why}`,
@@ -42,7 +53,16 @@ function statusLines({ progress, failures, workers }: Status): string[] {
       );
     }
   }
+  const troubled = relays.filter(({ state }) => state !== 'working');
+  if (troubled.length > 0) lines.push('Relays:', ...troubled.map(relayLine));
   return lines;
+}
+
+function relayLine({ label, workerId, state, words, slowedTo }: RelayActivity): string {
+  const limit = state === 'slowed' && slowedTo !== null ? ` to ${perSecond(slowedTo)}` : '';
+  return printable(
+    `  ${label} is ${state}${limit} for worker ${workerId}${words === null ? '' : `: ${words}`}`,
+  );
 }
 
 async function show(context: Context, app: Sendstate, name: string | undefined): Promise<Progress[]> {
@@ -62,12 +82,12 @@ async function show(context: Context, app: Sendstate, name: string | undefined):
   return [found.progress];
 }
 
+/** One look a second as a screen on a terminal, else as the lines that `status` prints. */
 async function watch(context: Context, app: Sendstate, name: string | undefined): Promise<void> {
+  const rates = new Rates();
   while (!context.signal.aborted) {
-    if (!context.json && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
-    const shown = await show(context, app, name);
-    if (name !== undefined && shown.every((progress) => ['finished', 'cancelled'].includes(progress.status)))
-      return;
+    const ended = await lookOnce(context, app, name, rates);
+    if (ended) return;
     await new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);
@@ -77,6 +97,56 @@ async function watch(context: Context, app: Sendstate, name: string | undefined)
       const timer = setTimeout(done, WATCH_MS);
       context.signal.addEventListener('abort', done);
     });
+  }
+}
+
+/** @returns whether there is nothing more to come */
+async function lookOnce(
+  context: Context,
+  app: Sendstate,
+  name: string | undefined,
+  rates: Rates,
+): Promise<boolean> {
+  const over = ({ status }: Progress) => status === 'finished' || status === 'cancelled';
+  const screen = !context.json && process.stdout.isTTY === true;
+  if (name === undefined || !screen) {
+    if (screen) process.stdout.write(CLEAR);
+    const shown = await show(context, app, name);
+    return name !== undefined && shown.every(over);
+  }
+  const found = await status(app, name);
+  rates.add(found.progress.done, performance.now());
+  const { columns, rows } = process.stdout;
+  const options = { columns, rows: rows - 1, colour: useColour(), now: Date.now(), rates: rates.values };
+  process.stdout.write(`${CLEAR}${watchLines(found, options).join('\n')}\n`);
+  return over(found.progress);
+}
+
+/** Cursor home, erase the screen (ECMA-48). */
+const CLEAR = '\u001b[H\u001b[2J';
+
+/** https://no-color.org: present and not empty means no colour. */
+function useColour(): boolean {
+  return (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
+}
+
+/** Looks that the curve keeps: more columns than a terminal has. */
+const MOST_RATES = 300;
+
+/** Recipients done per second from one look to the next. */
+class Rates {
+  readonly values: number[] = [];
+  #done: number | null = null;
+  #at = 0;
+
+  add(done: number, now: number): void {
+    if (this.#done !== null && now > this.#at) {
+      // After a retry fewer are done than before.
+      this.values.push(Math.max(((done - this.#done) / (now - this.#at)) * 1000, 0));
+      if (this.values.length > MOST_RATES) this.values.shift();
+    }
+    this.#done = done;
+    this.#at = now;
   }
 }
 
@@ -122,7 +192,7 @@ async function runRecipients(context: Context, name: string, flags: RecipientFla
   await withDatabase(context, async (app) => {
     let header = flags.csv === true ? stringify([COLUMNS], { bom: true, record_delimiter: '\r\n' }) : '';
     for await (const row of recipients(app, name, flags.outcome)) {
-      if (context.json) await write(`${JSON.stringify(row)}\n`);
+      if (context.json) await write(`${legibleJson(JSON.stringify(row))}\n`);
       else if (flags.csv === true) {
         // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
         await write(header + stringify([cells(row)], { record_delimiter: '\r\n', escape_formulas: true }));

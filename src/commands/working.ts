@@ -8,8 +8,8 @@ import {
   type TransportName,
   type WorkOptions,
 } from '../index.ts';
-import { count, printable, progressLine } from '../progress/format.ts';
-import { type Context, relayOf } from './context.ts';
+import { count, perSecond, printable, progressLine } from '../progress/format.ts';
+import { type Context, relaysOf } from './context.ts';
 import { integer } from './options.ts';
 import type { Painter } from './painter.ts';
 
@@ -53,7 +53,7 @@ export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOpti
   const { batch, window, lease, transport } = flags;
   const { signal, abortSignal } = context;
   return {
-    relay: relayOf(context),
+    relay: relaysOf(context),
     dkim: context.config.dkim,
     transport,
     batch,
@@ -64,6 +64,10 @@ export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOpti
   };
 }
 
+function relayWords({ label, several }: { readonly label: string; readonly several: boolean }): string {
+  return several ? `The relay ${label}` : 'The relay';
+}
+
 /** What happened, in words; null for what needs none. */
 export function wordsOf(event: SendEvent): string | null {
   switch (event.kind) {
@@ -71,11 +75,17 @@ export function wordsOf(event: SendEvent): string | null {
       return `${event.name} is paused: ${event.reason}`;
     case 'relay': {
       const { state, reason } = event.breaker;
+      const relay = relayWords(event);
       if (event.misconfigured !== null)
-        return `The relay refuses us: ${event.misconfigured}. Nobody fails for it; correct SMTP_URL or the sender.`;
+        return `${relay} refuses us: ${event.misconfigured}. Nobody fails for it; correct SMTP_URL or the sender.`;
       if (state === 'open')
-        return `The relay is in trouble: ${reason ?? 'no reason given'}. Waiting; nobody is charged an attempt.`;
-      return state === 'closed' ? 'The relay works again.' : null;
+        return `${relay} is in trouble: ${reason ?? 'no reason given'}. ${event.several ? 'Others take over' : 'Waiting'}; nobody is charged an attempt.`;
+      return state === 'closed' ? `${relay} works again.` : null;
+    }
+    case 'relay-slowed': {
+      const relay = relayWords(event);
+      if (event.perSecond === null) return `${relay} takes mails at full speed again.`;
+      return `${relay} asks for less: ${event.words}. Slowing down to ${perSecond(event.perSecond)}, more again while it is content.`;
     }
     case 'rescued': {
       const { workers, recipients, ambiguous } = event.rescue;
@@ -84,7 +94,7 @@ export function wordsOf(event: SendEvent): string | null {
     case 'presumed-dead':
       return 'This worker was silent for too long; others took its claims. Going on with new ones.';
     case 'claims-lost':
-      return `${event.name}: ${event.claims} claims were taken over by others.`;
+      return `${event.name}: ${event.claimIds.length} claims were taken over by others.`;
     case 'database-lost':
       return `The database does not answer: ${event.why}. Results are kept and written when it is back.`;
     case 'database-back':

@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
-import { SendstateError, withoutPassword } from '../errors.ts';
-import { explainConnectError, type Target } from './problems.ts';
+import { messageOf, SendstateError, strayAt, withoutPassword } from '../errors.ts';
+import { codeOf, explainConnectError, type Target } from './problems.ts';
 import type { Tables } from './tables.ts';
 import { columnTypes } from './types.ts';
 
@@ -50,7 +50,7 @@ export interface OpenOptions {
  * Nothing here depends on the session: no SET, no LISTEN, no session locks, so a pooler in transaction mode may stand between.
  *
  * @throws SendstateError `database-url`, `database-unreachable`, `database-password`, `database-missing`,
- *   `database-full`, `database-tls`, `database-refused`
+ *   `database-full`, `database-disk-full`, `database-tls`, `database-refused`
  */
 export async function openDatabase(url: string, options: OpenOptions = {}): Promise<Database> {
   const database = lazyDatabase(url, options);
@@ -144,11 +144,35 @@ function overOneConnection(client: pg.PoolClient): Kysely<Tables> {
 
 /** @throws SendstateError `database-url` when a text cannot be the URL of a Postgres database */
 export function checkDatabaseUrl(url: string): void {
-  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return;
+  // libpq's list of hosts. The text is not shown: a password may hold a comma.
+  if (/^postgres(ql)?:\/\/([^/?#]*@)?[^/?#@]*,[^/?#@]*([/?#]|$)/.test(url)) {
+    throw new SendstateError('database-url', 'DATABASE_URL names several hosts, which is not understood', {
+      hint: 'Name the one address that leads to the primary: a proxy, a virtual address or a DNS name.',
+    });
+  }
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url) && !strayAt(url)) return;
   // The text is not shown: where it is no URL, nobody can tell which part of it is the password.
   throw new SendstateError('database-url', 'DATABASE_URL is not the URL of a Postgres database', {
     hint: 'Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE with special characters percent-encoded (@ is %40), or unset it for the embedded PostgreSQL.',
   });
+}
+
+/** What the URL, PGHOST and pg's defaults add up to. @throws SendstateError `database-url` */
+function targetOf(config: pg.PoolConfig): Target {
+  try {
+    // A client that is never connected is how pg tells.
+    const { host, port, database, user } = new pg.Client(config);
+    return { host, port, database: database ?? '', user: user ?? '' };
+  } catch (error) {
+    // Files are read here (sslrootcert and its like), and their names may be shown; other words may quote the URL.
+    const why =
+      codeOf(error).startsWith('E') && error instanceof Error && 'path' in error
+        ? `: ${messageOf(error)}`
+        : '';
+    throw new SendstateError('database-url', `DATABASE_URL cannot be used${why}`, {
+      hint: 'Special characters are percent-encoded (@ is %40, % is %25); sslrootcert, sslcert and sslkey name files.',
+    });
+  }
 }
 
 type ConnectCallback = Parameters<pg.Pool['connect']>[0];
@@ -159,9 +183,9 @@ class ExplainingPool extends pg.Pool {
 
   constructor(config: pg.PoolConfig) {
     super(config);
-    // A client that is never connected is how pg tells what the URL, PGHOST and its defaults add up to.
-    const { host, port, database, user } = new pg.Client(config);
-    this.#target = { host, port, database: database ?? '', user: user ?? '' };
+    // Whoever prints a pool, or an error that holds one, would print the password.
+    Object.defineProperty(this.options, 'connectionString', { enumerable: false });
+    this.#target = targetOf(config);
   }
 
   override connect(): Promise<pg.PoolClient>;

@@ -33,7 +33,8 @@ const ENDED =
  * have been executed. False for errors that would come again (syntax, constraint, permission, wrong password).
  */
 export function isUnreachable(error: unknown): boolean {
-  if (error instanceof SendstateError && error.code.startsWith('database-')) return PASSING.has(error.code);
+  if (error instanceof SendstateError && error.code.startsWith('database-'))
+    return PASSING.has(error.code) || (error.code === REFUSED && isUnreachable(error.cause));
   const code = codeOf(error);
   // 08 connection exceptions, 53 resources, 57P01..5 shutdown and start, 25006 read-only after a failover.
   if (/^(08|53)...$/.test(code) || /^(57P0[1-5]|25006)$/.test(code) || NETWORK.test(code)) return true;
@@ -41,7 +42,9 @@ export function isUnreachable(error: unknown): boolean {
 }
 
 /** Our own codes for failed connections that may succeed later. */
-const PASSING = new Set(['database-unreachable', 'database-full', 'database-busy']);
+const PASSING = new Set(['database-unreachable', 'database-full', 'database-busy', 'database-disk-full']);
+/** A connection that was not let in; what the server said decides whether that may pass (it was stopping, out of memory …). */
+const REFUSED = 'database-refused';
 
 /** True when the server undid the transaction only because of who else was there: run it again from its beginning. */
 export function isConflict(error: unknown): boolean {
@@ -86,6 +89,12 @@ function bySqlState(code: string, words: string, target: Target): Explanation | 
         'database-missing',
         `There is no database "${target.database}" at ${target.host}:${target.port}`,
         `Create it (createdb ${target.database}) or correct the name in DATABASE_URL.`,
+      ];
+    case '53100':
+      return [
+        'database-disk-full',
+        `The disk of the database at ${where} is full`,
+        'Make room for it; workers go on by themselves.',
       ];
     case '53300':
       return [

@@ -4,7 +4,15 @@ import { inOnePiece } from './body-encoder.ts';
 import { envelopeFrom, messageIdDomain } from './envelope.ts';
 import { dateHeader, unstructured } from './headers.ts';
 import { type Address, mailbox, readAddress } from './mailbox.ts';
-import { type Chunks, type Piece, type Row, renderText, Unrenderable } from './rendering.ts';
+import {
+  type Chunks,
+  MAX_CHARACTERS,
+  type Piece,
+  type Row,
+  refuseTooLong,
+  renderText,
+  Unrenderable,
+} from './rendering.ts';
 import { type Attachment, buildStructure } from './structure.ts';
 import { type CompiledTemplates, compileTemplates, type MessageSource } from './template.ts';
 import { BodyEncoders } from './transfer-encoding.ts';
@@ -58,8 +66,6 @@ export interface Composer {
 const LIMITS = {
   /** Characters of a rendered subject or extra header. 8,000: relays refuse more long before. */
   headerCharacters: 8_000,
-  /** Characters of a rendered text or html. 5 million: no relay takes more; a row's 10 MB cell must not stop a worker. */
-  bodyCharacters: 5_000_000,
 };
 
 /**
@@ -159,9 +165,7 @@ class CompiledMessage {
     const pieces = this.#pieces;
     pieces.length = 0;
     const chunks = body.template.render(recipient, pieces);
-    if (lengthOf(pieces, chunks) > LIMITS.bodyCharacters) {
-      throw new Unrenderable(`the ${body.part} has more than ${LIMITS.bodyCharacters} characters`);
-    }
+    if (lengthOf(pieces, chunks) > MAX_CHARACTERS) refuseTooLong(body.part);
     const encoded = body.encoders.encode(pieces, chunks);
     return `${body.before}Content-Transfer-Encoding: ${encoded.encoding}\r\n\r\n${encoded.body}`;
   }

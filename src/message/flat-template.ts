@@ -2,8 +2,10 @@ import {
   type Chunks,
   type Escaping,
   escapeValue,
+  MAX_CHARACTERS,
   type Piece,
   type Row,
+  refuseTooLong,
   type Template,
   Unrenderable,
   valueIn,
@@ -110,14 +112,19 @@ export function isTruthy(value: unknown): boolean {
 export function flatTemplate(program: FlatProgram, part: string): Template {
   const { nodes, chunks } = program;
   const fixed = nodes.every((node) => node.kind === 'chunk');
+  let left = 0;
   const render = (list: readonly FlatNode[], row: Row, out: Piece[]): void => {
     for (let at = 0; at < list.length; at++) {
       const node = list[at] as FlatNode;
       if (node.kind === 'chunk') out.push(node.index);
       else {
         const value = valueIn(row, node.name);
-        if (node.kind === 'value') out.push(escapeValue(printed(value, node.name, part), node.escaping));
-        else {
+        if (node.kind === 'value') {
+          const text = printed(value, node.name, part);
+          left -= text.length;
+          if (left < 0) refuseTooLong(part);
+          out.push(escapeValue(text, node.escaping));
+        } else {
           if (value === undefined) throw new Unrenderable(`missing variable "${node.name}" (in the ${part})`);
           render(isTruthy(value) ? node.yes : node.no, row, out);
         }
@@ -128,6 +135,7 @@ export function flatTemplate(program: FlatProgram, part: string): Template {
     fixed: fixed ? chunks.texts.join('') : null,
     sample: chunks.texts.join(''),
     render: (row, out) => {
+      left = MAX_CHARACTERS;
       render(nodes, row, out);
       return chunks;
     },

@@ -6,7 +6,9 @@ import {
   type Chunks,
   type Escaping,
   escapeValue,
+  MAX_CHARACTERS,
   type Row,
+  refuseTooLong,
   type Template,
   Unrenderable,
   valueIn,
@@ -17,8 +19,8 @@ import type { Syntax } from './syntax.ts';
 const LIMITS = {
   /** Turns of all loops together. 10,000: a mail with more rows than that is a report, not a mail. */
   turns: 10_000,
-  /** Characters that loops may produce. 5 million: above any relay's size limit. */
-  characters: 5_000_000,
+  /** Statements that all turns of all loops may hold. 300,000: a second at worst; thirty in each turn of the longest loop. */
+  steps: 300_000,
   /** Levels of lists and objects inside a row's variables. 20: deeper than any sensible JSON, far from the stack's end. */
   levels: 20,
 };
@@ -34,14 +36,22 @@ const contextPrototype: object = Object.freeze(
   Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'the row' }),
 );
 
+/** What is left of each bound while one row is rendered. */
+/** Said aloud, because Handlebars otherwise writes a line to stderr when a template asks for what a list inherits. */
+const OWN_ONLY = { allowProtoPropertiesByDefault: false, allowProtoMethodsByDefault: false };
+
 interface Budget {
   turns: number;
-  characters: number;
+  steps: number;
+  /** Of what loops write. */
+  looped: number;
+  /** Of the values that are printed, in loops or not. */
+  printed: number;
 }
 
 /** A template that needs more than columns, if and unless: loops, nested values, {{../x}}. Rendered by Handlebars. */
 export function handlebarsTemplate(syntax: Syntax, escaping: Escaping): Template {
-  const budget: Budget = { turns: 0, characters: 0 };
+  const budget: Budget = { turns: 0, steps: 0, looped: 0, printed: 0 };
   const environment = ownEnvironment(budget, syntax.part);
   // Handlebars is strict about {{name}} alone; {{#if nmae}} would quietly choose a branch. Say it for every path.
   for (const path of syntax.paths) Object.assign(path, { strict: true });
@@ -67,9 +77,11 @@ export function handlebarsTemplate(syntax: Syntax, escaping: Escaping): Template
     sample: contentOf(syntax.program),
     render: (row, out) => {
       budget.turns = LIMITS.turns;
-      budget.characters = LIMITS.characters;
+      budget.steps = LIMITS.steps;
+      budget.looped = MAX_CHARACTERS;
+      budget.printed = MAX_CHARACTERS;
       try {
-        out.push(run(contextOf(row, usesAddress, escaping === 'uri' ? 'uri' : 'none')));
+        out.push(run(contextOf(row, usesAddress, escaping === 'uri' ? 'uri' : 'none'), OWN_ONLY));
       } catch (error) {
         throw error instanceof Unrenderable ? error : new Unrenderable(whyNot(error, syntax));
       }
@@ -96,8 +108,34 @@ function printThroughHelper(program: hbs.AST.Program): void {
       const block = statement as hbs.AST.BlockStatement;
       if (block.program) printThroughHelper(block.program);
       if (block.inverse) printThroughHelper(block.inverse);
+      if (
+        block.path.type === 'PathExpression' &&
+        (block.path as hbs.AST.PathExpression).original === 'each'
+      ) {
+        const value = stepsIn(block.program) + stepsIn(block.inverse);
+        const literal: hbs.AST.NumberLiteral = {
+          type: 'NumberLiteral',
+          value,
+          original: value,
+          loc: block.loc,
+        };
+        block.params.push(literal);
+      }
     }
   }
+}
+
+/** Statements in a block and in the blocks inside it: what one turn costs, however little it writes. */
+function stepsIn(program: hbs.AST.Program | undefined): number {
+  let steps = 0;
+  for (const statement of program?.body ?? []) {
+    steps++;
+    if (statement.type === 'BlockStatement') {
+      const block = statement as hbs.AST.BlockStatement;
+      steps += stepsIn(block.program) + stepsIn(block.inverse);
+    }
+  }
+  return steps;
 }
 
 /** A missing variable by its whole path where the template leaves no doubt which one it was. */
@@ -115,23 +153,29 @@ function whyNot(error: unknown, syntax: Syntax): string {
 function ownEnvironment(budget: Budget, part: string): typeof Handlebars {
   const environment = Handlebars.create();
   for (const name of ['log', 'lookup']) environment.unregisterHelper(name);
-  environment.registerHelper(PRINT, (value: unknown, name: string) =>
-    printed(value ?? undefined, name, part),
-  );
+  environment.registerHelper(PRINT, (value: unknown, name: string) => {
+    const text = printed(value ?? undefined, name, part);
+    budget.printed -= text.length;
+    if (budget.printed < 0) refuseTooLong(part);
+    return text;
+  });
   const each = environment.helpers.each;
   if (each === undefined) throw new Error('Handlebars has no each');
   environment.unregisterHelper('each');
   environment.registerHelper(
     'each',
-    function (this: unknown, list: unknown, options: Handlebars.HelperOptions) {
+    function (this: unknown, list: unknown, steps: number, options: Handlebars.HelperOptions) {
       const turn: Handlebars.TemplateDelegate = (context, more) => {
         budget.turns -= 1;
         if (budget.turns < 0)
           throw new Unrenderable(`loops take more than ${LIMITS.turns} turns (in the ${part})`);
+        budget.steps -= steps;
+        if (budget.steps < 0)
+          throw new Unrenderable(`loops take more than ${LIMITS.steps} steps (in the ${part})`);
         const text = options.fn(context, more);
-        budget.characters -= text.length;
-        if (budget.characters < 0)
-          throw new Unrenderable(`loops write more than ${LIMITS.characters} characters (in the ${part})`);
+        budget.looped -= text.length;
+        if (budget.looped < 0)
+          throw new Unrenderable(`loops write more than ${MAX_CHARACTERS} characters (in the ${part})`);
         return text;
       };
       return each.call(this, list, { ...options, fn: turn });

@@ -12,9 +12,12 @@ export interface Address {
 /** RFC 5321 §4.5.3.1.3: a path has at most 256 octets, with its angle brackets. */
 const LONGEST_ADDRESS = 254;
 
-/** RFC 5322 §3.2.3 atext, and the letters, marks, digits and symbols that RFC 6532 adds to it. */
-const DOT_ATOM =
-  /^[\w!#$%&'*+\-/=?^`{|}~\p{L}\p{M}\p{N}\p{So}]+(?:\.[\w!#$%&'*+\-/=?^`{|}~\p{L}\p{M}\p{N}\p{So}]+)*$/u;
+/**
+ * RFC 5322 §3.2.3 atext, and what RFC 6532 adds to it, all beyond ASCII; but nothing that cannot be seen, and no full-width forms,
+ * which somebody may turn into the signs that they resemble. The import takes no more than this.
+ */
+const ATOM = /(?:[\w!#$%&'*+\-/=?^`{|}~]|(?![\p{Z}\p{Cc}\p{Cf}\p{Co}\p{Cs}\uff01-\uff5e])\P{ASCII})+/u.source;
+const DOT_ATOM = new RegExp(`^${ATOM}(?:\\.${ATOM})*$`, 'u');
 /** A quoted local part without spaces, angle brackets and controls, which no envelope of ours may hold. */
 const QUOTED = /^"(?:[!#-;=?-[\]-~]|\\[!-;=?-~])+"$/;
 const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;

@@ -40,6 +40,17 @@ export class Unrenderable extends Error {
   }
 }
 
+/**
+ * Characters that one part of one mail may have. 5 million: no relay takes more. Rendering cannot be interrupted, so what is
+ * counted while it goes on is what keeps a row with a cell of 10 MB from stopping a worker.
+ */
+export const MAX_CHARACTERS = 5_000_000;
+
+/** @throws Unrenderable */
+export function refuseTooLong(part: string): never {
+  throw new Unrenderable(`the ${part} has more than ${MAX_CHARACTERS} characters`);
+}
+
 /** `{{email}}` is the address that the mail goes to, whatever the CSV called that column. */
 export const ADDRESS_VARIABLE = 'email';
 

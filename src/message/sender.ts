@@ -26,6 +26,9 @@ export interface Sender {
 /** Characters of a display name. 1,000: clients show the first 40. */
 const LONGEST_NAME = 1_000;
 
+/** Characters of the option itself, columns and all. 5,000: far from where reading it would take time. */
+const LONGEST_SENDER = 5_000;
+
 /** Compiles a text into a template; `part` is named in errors. */
 export type CompileText = (part: string, source: string) => Template;
 
@@ -42,6 +45,11 @@ export function compileSender(
   compile: CompileText,
 ): Sender {
   const option = header === 'From' ? 'sender' : 'reply-to';
+  if (source.length > LONGEST_SENDER) {
+    throw new SendstateError('sender-invalid', `The ${option} has ${source.length} characters`, {
+      hint: `Keep it below ${LONGEST_SENDER}; people see the first 40 of a name.`,
+    });
+  }
   if (!source.includes('{{')) {
     const fixed = fixedLine(header, option, source, several);
     return { fixed, render: () => fixed };

@@ -6,6 +6,11 @@ export function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
 
+/** 1234.5 → "1,235/s", 0.2 → "12/min": a rate in whole mails where it can be. */
+export function perSecond(rate: number): string {
+  return rate >= 10 || rate === Math.round(rate) ? `${count(rate)}/s` : `${count(rate * 60)}/min`;
+}
+
 /** Seconds as "8 s", "3 min 20 s", "2 h 05 min", "4 days 3 h". */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
@@ -57,5 +62,5 @@ export function failureLines(failures: readonly Failure[]): string[] {
 
 /** A text from outside, safe for a terminal: control characters become visible ones. */
 export function printable(text: string): string {
-  return text.replace(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu, '�');
+  return text.replace(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '�');
 }

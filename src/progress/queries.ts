@@ -45,6 +45,25 @@ export interface WorkerActivity {
   readonly heartbeatAt: Date;
 }
 
+/** A row of the view relay_activity: one relay as one worker that is alive sees it. */
+export interface RelayActivity {
+  readonly label: string;
+  readonly workerId: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly state: 'working' | 'slowed' | 'half-open' | 'open' | 'misconfigured';
+  /** The relay's last words, or the network's; null while it works. */
+  readonly words: string | null;
+  /** Mails per second that this worker sends at most, because the relay asked for less. */
+  readonly slowedTo: number | null;
+  readonly weight: number;
+  /** Mails per second over all workers, as configured. */
+  readonly rate: number | null;
+  readonly inFlight: number;
+  readonly accepted: number;
+  readonly changedAt: Date;
+}
+
 type ProgressRow = Omit<Progress, 'outcomes'> & Readonly<Record<Outcome, number>>;
 
 /** The progress of one campaign, or of all, the latest first. Reads counters only: the same cost at any size. */
@@ -79,6 +98,16 @@ export async function readWorkers(db: Database): Promise<WorkerActivity[]> {
     `select worker_id as "workerId", host, pid, state, campaign, coalesce(holds, 0) as holds,
        coalesce(done_last_minute, 0) as "doneLastMinute", started_at as "startedAt", heartbeat_at as "heartbeatAt"
      from worker_activity order by worker_id`,
+  );
+  return rows;
+}
+
+/** The relays as the workers that are alive see them. */
+export async function relayActivity(db: Database): Promise<RelayActivity[]> {
+  const { rows } = await db.pool.query<RelayActivity>(
+    `select label, worker_id as "workerId", host, pid, state, words, slowed_to as "slowedTo", weight, rate,
+       in_flight as "inFlight", accepted, changed_at as "changedAt"
+     from relay_activity order by label, worker_id`,
   );
   return rows;
 }

@@ -35,6 +35,12 @@ const addressNames = new Set([
 const addressKey = 'email';
 
 /**
+ * Characters of a column's name. 200: it stands beside the value in every row of the table, so that a long one is paid for
+ * as often as there are people.
+ */
+const maxNameChars = 200;
+
+/**
  * Finds the address column by its name and names the variables. Names are trimmed, runs of white space become one
  * space, and Hangul that a Mac wrote in pieces (NFD) is put together, so that `{{이름}}` in a template finds it.
  *
@@ -103,6 +109,13 @@ function checkName(name: string, index: number, names: readonly string[], file: 
     throw new SendstateError('csv-columns', `${at} has control characters in its name.`, {
       hint: 'If the file is UTF-16 without a byte order mark, say --encoding utf-16le.',
     });
+  }
+  if (name.length > maxNameChars) {
+    throw new SendstateError(
+      'csv-columns',
+      `${at} has a name of ${name.length} characters, more than ${maxNameChars}.`,
+      { hint },
+    );
   }
   const first = names.indexOf(name);
   if (first !== index) {

@@ -126,9 +126,8 @@ export class StrictDecoder {
     const wrong = text.indexOf('\ufffd');
     // GB18030 can spell U+FFFD itself; a file that does has been through a lossy conversion and is refused as well.
     if (wrong !== -1) {
-      const before = text.slice(0, wrong);
-      const at = this.#consumed + iconv.encode(before, this.#encoding).length;
-      throw new InvalidBytes(this.#encoding, at, before);
+      const at = this.#consumed + firstUndecodable(bytes, this.#encoding);
+      throw new InvalidBytes(this.#encoding, at, text.slice(0, wrong));
     }
     return text;
   }
@@ -167,6 +166,21 @@ function firstNotUtf8(bytes: Buffer): number {
     if (bytes[offset] !== 0xef || bytes[offset + 1] !== 0xbf || bytes[offset + 2] !== 0xbd) return offset;
   }
   return bytes.length;
+}
+
+/** Letter by letter: encoding what was read again may give other bytes, as several of Shift_JIS mean the same letter. */
+function firstUndecodable(bytes: Buffer, encoding: string): number {
+  const isLetter = (from: number, length: number) => {
+    const text = iconv.decode(bytes.subarray(from, from + length), encoding);
+    return text !== '' && !text.includes('\ufffd');
+  };
+  let at = 0;
+  while (at < bytes.length) {
+    const length = [1, 2, 3, 4].find((length) => at + length <= bytes.length && isLetter(at, length));
+    if (length === undefined) return at;
+    at += length;
+  }
+  return at;
 }
 
 function firstLoneSurrogate(text: string): number {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { messageOf, SendstateError } from '../errors.ts';
@@ -42,6 +43,31 @@ function quoted(text: string): string {
 }
 
 /**
+ * Removes what imports of the same file have left half-written that were killed on this machine. Whoever shares the folder
+ * from another machine may be alive, and is left alone.
+ */
+async function removeLeftovers(path: string): Promise<void> {
+  const mine = `${basename(path)}.${hostname()}-`;
+  // A folder that cannot be listed may still be written to; that is what counts.
+  const names = await readdir(dirname(path)).catch(() => []);
+  for (const name of names) {
+    const pid = name.startsWith(mine)
+      ? /^(\d+)-[0-9a-f]{8}\.partial$/.exec(name.slice(mine.length))?.[1]
+      : undefined;
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(dirname(path), name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/**
  * Writes rejects beside their final place and moves them there at the end, so that the file under that name always
  * belongs to a whole import. Nothing is created before the first reject.
  */
@@ -54,7 +80,7 @@ export class RejectsFile {
 
   constructor(path: string) {
     this.#path = path;
-    this.#temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
+    this.#temporary = `${path}.${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}.partial`;
   }
 
   /** @throws SendstateError `rejects-file` */
@@ -62,6 +88,7 @@ export class RejectsFile {
     this.#rows.cut(0);
     for (const reject of rejects) this.#rows.write(rejectRow(reject));
     if (this.#rows.length === 0) return;
+    if (this.#stream === null) await removeLeftovers(this.#path);
     const stream = this.#stream ?? this.#create();
     // A copy, because the stream may still be writing it when the next rows come.
     const more = stream.write(Buffer.from(this.#rows.bytes));

@@ -13,8 +13,9 @@ export class WholeLetters {
   narrow(piece: Uint8Array): Buffer {
     let end = piece.length;
     while (end > 0 && (piece[end - 1] ?? 0) >= 0x30) end -= 1;
-    // What goes on for so long without one is refused as a record; where it is cut no longer matters.
-    if (end === 0 && this.#waitingBytes + piece.length > maxWaitingBytes) end = piece.length;
+    // What goes on for so long without one is refused as a record. Cut between two letters of UTF-8 all the same, or it would be
+    // refused for its encoding.
+    if (end === 0 && this.#waitingBytes + piece.length > maxWaitingBytes) end = endOfLetters(piece);
     return this.#take(piece, end);
   }
 
@@ -51,4 +52,13 @@ export class WholeLetters {
     this.#waiting.push(Buffer.from(bytes));
     this.#waitingBytes += bytes.length;
   }
+}
+
+/** Where the last letter of UTF-8 ends that is whole. */
+function endOfLetters(piece: Uint8Array): number {
+  let start = piece.length - 1;
+  while (start > 0 && start > piece.length - 4 && ((piece[start] ?? 0) & 0xc0) === 0x80) start -= 1;
+  const first = piece[start] ?? 0;
+  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+  return start > 0 && start + length > piece.length ? start : piece.length;
 }

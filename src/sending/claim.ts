@@ -1,5 +1,5 @@
 import type { Database } from '../database/connect.ts';
-import { inIndexOrder } from '../database/prepare.ts';
+import { inIndexOrder, prepare } from '../database/prepare.ts';
 import type { Claim, ClaimedRecipient } from './states.ts';
 
 /**
@@ -68,6 +68,15 @@ with picked as materialized (
   for no key update skip locked
 ), ${takePicked('retrying', 'array_agg(recipient_id order by recipient_id)')}`);
 
+/** Whether fresh rows are left, by the counters, which move with the rows. */
+const WAITING = prepare('select coalesce(sum(waiting), 0) > 0 from counter where campaign_id = $1');
+
+/** The first row that came back and is not claimed, through the same index as a claim of due ones. */
+const NEXT_DUE = inIndexOrder(`
+select greatest(extract(epoch from retry_at - now()), 0)::float8 from recipient
+where campaign_id = $1 and retry_at is not null and send_state = 0
+order by retry_at limit 1`);
+
 type Row = [
   claimId: number,
   recipientId: number,
@@ -108,4 +117,16 @@ export async function claimFresh(
 export async function claimDue(db: Database, request: ClaimRequest): Promise<Claim | null> {
   const { campaignId, workerId, limit } = request;
   return toClaim(campaignId, await CLAIM_DUE<Row>(db, [campaignId, workerId, limit]));
+}
+
+/** Whether any recipient waits who never came back. */
+export async function anybodyWaiting(db: Database, campaignId: number): Promise<boolean> {
+  const [row] = await WAITING<[boolean]>(db, [campaignId]);
+  return row?.[0] === true;
+}
+
+/** Seconds until the next recipient who came back is due, 0: now; null: nobody came back. */
+export async function secondsUntilDue(db: Database, campaignId: number): Promise<number | null> {
+  const [row] = await NEXT_DUE<[number]>(db, [campaignId]);
+  return row?.[0] ?? null;
 }

@@ -17,6 +17,8 @@ export interface DueCampaign {
   readonly nextRetryAt: Date | null;
   /** Rows can be claimed now. */
   readonly due: boolean;
+  /** Seconds since it started, by the database's clock; 0 before. */
+  readonly ageSeconds: number;
 }
 
 /** Scheduled campaigns whose time has come begin, by the database's clock. */
@@ -29,7 +31,8 @@ where status = 'scheduled' and start_at <= now()`);
  * partial index a campaign; the states stand in the probe as the index's own predicate, so it reads one entry.
  */
 const LOOK = prepare(`
-select c.campaign_id, c.name, c.status, n.waiting, n.retrying, n.claimed, r.next, n.waiting > 0 or coalesce(r.next <= now(), false)
+select c.campaign_id, c.name, c.status, n.waiting, n.retrying, n.claimed, r.next, n.waiting > 0 or coalesce(r.next <= now(), false),
+  coalesce(extract(epoch from now() - c.started_at), 0)::float8
 from campaign c
 cross join lateral (
   select coalesce(sum(waiting), 0)::bigint as waiting, coalesce(sum(retrying), 0)::bigint as retrying,
@@ -47,9 +50,9 @@ order by c.campaign_id`);
 /** Promotes scheduled campaigns and lists those that run. `also`: ids to list in any state. */
 export async function lookForDue(db: Database, also: readonly number[]): Promise<DueCampaign[]> {
   await PROMOTE(db, []);
-  type Row = [number, string, CampaignStatus, number, number, number, Date | null, boolean];
+  type Row = [number, string, CampaignStatus, number, number, number, Date | null, boolean, number];
   const rows = await LOOK<Row>(db, [also]);
-  return rows.map(([campaignId, name, status, waiting, retrying, claimed, nextRetryAt, due]) => ({
+  return rows.map(([campaignId, name, status, waiting, retrying, claimed, nextRetryAt, due, ageSeconds]) => ({
     campaignId,
     name,
     status,
@@ -58,5 +61,6 @@ export async function lookForDue(db: Database, also: readonly number[]): Promise
     claimed,
     nextRetryAt,
     due,
+    ageSeconds,
   }));
 }

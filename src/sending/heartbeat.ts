@@ -38,13 +38,15 @@ export class Heartbeat {
   readonly #leaseMs: number;
   readonly #now: () => number;
   #lastBeat: number;
-  #steadySince = -Infinity;
+  #steadySince: number;
 
   private constructor(db: Database, workerId: number, leaseMs: number, sentAt: number, now: () => number) {
     this.#db = db;
     this.workerId = workerId;
     this.#leaseMs = leaseMs;
     this.#lastBeat = sentAt;
+    // Who has just come has seen nobody's silence: everybody may have been cut off with the database until now.
+    this.#steadySince = sentAt;
     this.#now = now;
   }
 
@@ -74,7 +76,7 @@ export class Heartbeat {
     return this.#now() - this.#lastBeat < this.#leaseMs * LEASE_MARGIN;
   }
 
-  /** Seconds without a gap of about a lease; Infinity: there was none yet. Who was silent cannot judge the silence of others. */
+  /** Seconds since it came, or since a gap of about a lease. Who was not there cannot judge the silence of others. */
   get steadySeconds(): number {
     return (this.#now() - this.#steadySince) / 1000;
   }

@@ -1,38 +1,25 @@
 import { type Campaign, campaignsById } from '../campaigns/campaigns.ts';
-import { finishCampaign, pauseCampaign } from '../campaigns/life.ts';
+import { finishCampaign, pauseRunning } from '../campaigns/life.ts';
 import { sweepCancelled } from '../campaigns/sweep.ts';
 import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import type { Deliverer } from '../smtp/deliverer.ts';
 import { type DueCampaign, lookForDue } from './due.ts';
 import type { SendEvent } from './events.ts';
-import { Gate } from './gate.ts';
+import type { NamedRelay } from './gate.ts';
+import { Live } from './live.ts';
 import { Outage } from './outage.ts';
+import type { PollEnd, PollerOptions } from './poller-options.ts';
 import { Presence } from './presence.ts';
+import { RelayWatch } from './relay-watch.ts';
+import type { Relays } from './relays.ts';
 import { Doorbell } from './waiting.ts';
 import { type Composer, Worker } from './worker.ts';
 
 /** How often the database is asked what is due and what was paused, milliseconds: "within a second or so". */
 export const POLL_MS = 1_000;
 
-export interface PollerOptions {
-  /** Recipients in a claim. */
-  readonly batch: number;
-  /** Recipients that may be in doubt after this process dies. */
-  readonly window: number;
-  /** How long this worker may be silent, seconds. */
-  readonly leaseSeconds: number;
-  /** For the worker's row. */
-  readonly version: string;
-  /** Only this campaign; null: every one that runs. */
-  readonly campaignId: number | null;
-  /** When to stop by itself. `finished`: that campaign has ended (finished, paused, cancelled). `idle`: nothing is due. */
-  readonly until: 'finished' | 'idle' | 'stopped';
-}
-
-/** `relay`: the relay refuses the sender (password, address) or does not answer, and somebody waits for the end. */
-export type PollEnd = 'ended' | 'idle' | 'stopped' | 'relay';
+export type { PollEnd, PollerOptions };
 
 /** The loop of one process: a heartbeat, rescues, and a worker for each campaign that is due. */
 export class Poller {
@@ -40,7 +27,8 @@ export class Poller {
   readonly #composerFor: (campaign: Campaign) => Promise<Composer>;
   readonly #options: PollerOptions;
   readonly #emit: (event: SendEvent) => void;
-  readonly #gate: Gate;
+  readonly #watch: RelayWatch;
+  readonly #relays: Relays;
   readonly #workers = new Map<number, Worker>();
   readonly #composers = new Map<number, Composer>();
   #running = new Set<Promise<void>>();
@@ -52,7 +40,7 @@ export class Poller {
 
   constructor(
     db: Database,
-    relay: Deliverer,
+    relays: readonly NamedRelay[],
     composerFor: (campaign: Campaign) => Promise<Composer>,
     options: PollerOptions,
     emit: (event: SendEvent) => void,
@@ -61,13 +49,12 @@ export class Poller {
     this.#composerFor = composerFor;
     this.#options = options;
     this.#emit = emit;
-    this.#gate = new Gate(relay, (breaker) =>
-      emit({ kind: 'relay', breaker, misconfigured: this.#gate.misconfigured }),
-    );
     this.#outage = new Outage(emit, (error) => {
       this.#failure ??= error;
       this.#bell.ring();
     });
+    this.#watch = new RelayWatch(db, relays, emit, this.#outage);
+    this.#relays = this.#watch.relays;
   }
 
   /**
@@ -78,11 +65,13 @@ export class Poller {
    */
   async run(): Promise<PollEnd> {
     const presence = await this.#register();
-    const pulse = setInterval(
-      () => void this.#outage.guard(() => presence.pulse()),
-      presence.heartbeat.intervalMs,
-    );
+    const beat = () => this.#watch.beat(presence.heartbeat.workerId);
+    const pulsed = () => void this.#outage.guard(() => presence.pulse().then(beat));
+    const pulse = setInterval(pulsed, presence.heartbeat.intervalMs);
+    this.#watch.begin();
+    this.#options.meter?.begin(new Live(this.#relays, presence, () => this.#stopping));
     try {
+      await this.#outage.guard(beat);
       await this.#outage.guard(() => presence.rescue());
       let end: PollEnd | null = null;
       while (end === null) {
@@ -95,6 +84,8 @@ export class Poller {
       for (const worker of this.#workers.values()) worker.stop('stopped');
       await Promise.all(this.#running);
       clearInterval(pulse);
+      this.#options.meter?.end();
+      await this.#watch.end();
       await this.#outage.guard(() => presence.end());
     }
   }
@@ -147,23 +138,22 @@ export class Poller {
         ({ status }) => status === 'finished' || status === 'paused' || status === 'cancelled',
       );
       if (ended && this.#workers.size === 0) return await this.#ended();
-      if (this.#gate.misconfigured !== null && this.#workers.size === 0) return 'relay';
+      if (this.#relays.misconfigured !== null && this.#workers.size === 0) return 'relay';
     }
     if (until === 'idle' && this.#workers.size === 0) {
       if (campaigns.some(({ due, status }) => due && status === 'running'))
-        return this.#gate.waitMs > 0 ? 'relay' : null;
-      return 'idle';
+        return this.#relays.waitMs > 0 ? 'relay' : null;
+      // A cron job that ended at once would never see anybody silent for a whole lease.
+      return (await this.#presence?.watching()) === true ? null : 'idle';
     }
     return null;
   }
 
   /** The state that was read may be older than what the last worker wrote: finished means finished now. */
   async #ended(): Promise<PollEnd | null> {
-    const fresh = await lookForDue(
-      this.#db,
-      this.#options.campaignId === null ? [] : [this.#options.campaignId],
-    );
-    const own = fresh.find(({ campaignId }) => campaignId === this.#options.campaignId);
+    const { campaignId } = this.#options;
+    const fresh = await lookForDue(this.#db, campaignId === null ? [] : [campaignId]);
+    const own = fresh.find((campaign) => campaign.campaignId === campaignId);
     return own === undefined || own.status !== 'running' ? 'ended' : null;
   }
 
@@ -176,23 +166,24 @@ export class Poller {
     } else if (status !== 'running') {
       worker?.stop('paused');
     } else if (worker === undefined && !this.#stopping) {
-      if (campaign.due && this.#gate.waitMs <= 0) await this.#start(campaignId);
+      if (campaign.due && this.#relays.waitMs <= 0) await this.#start(campaignId, campaign.ageSeconds);
       else if (
         campaign.waiting + campaign.retrying + campaign.claimed === 0 &&
         (await finishCampaign(this.#db, campaignId))
       ) {
-        this.#emit({ kind: 'campaign', name, now: 'finished' });
+        this.#emit({ kind: 'campaign', campaignId, name, now: 'finished' });
         this.#bell.ring();
       }
     }
   }
 
-  async #start(campaignId: number): Promise<void> {
+  async #start(campaignId: number, ageSeconds: number): Promise<void> {
     const [campaign] = await campaignsById(this.#db, [campaignId]);
     if (campaign === undefined) return;
     const composer = await this.#composer(campaign);
     if (composer === null) return;
-    const { batch, window } = this.#options;
+    const { name } = campaign;
+    const { batch, window, meter } = this.#options;
     if (this.#presence === null) throw new Error('the worker is not registered');
     const { heartbeat } = this.#presence;
     const worker = new Worker(
@@ -200,25 +191,27 @@ export class Poller {
       heartbeat.workerId,
       {
         campaignId,
-        name: campaign.name,
+        name,
         rate: campaign.rate,
         maxAttempts: campaign.maxAttempts,
-        expiresAt: (campaign.startedAt ?? new Date()).getTime() + campaign.maxAgeSeconds * 1000,
+        // The age is the database's; this machine's clock may be wrong, and may be set while it works.
+        expiresAt: performance.now() + (campaign.maxAgeSeconds - ageSeconds) * 1000,
         onUnconfirmed: campaign.onUnconfirmed,
+        retryAfterSeconds: campaign.retryAfterSeconds,
       },
       composer,
-      this.#gate,
-      { batch, window, leaseValid: () => heartbeat.valid },
+      this.#relays,
+      { batch, window, leaseValid: () => heartbeat.valid, meter },
       {
-        result: (result) => this.#emit({ kind: 'result', campaignId, result }),
+        result: (result, recipient) => this.#emit({ kind: 'result', campaignId, name, result, recipient }),
         databaseLost: (error) => this.#outage.lost(error),
         databaseBack: () => this.#outage.back(),
-        claimsLost: (ids) => this.#emit({ kind: 'claims-lost', name: campaign.name, claims: ids.length }),
-        refused: (reason) => void this.#outage.guard(() => this.#refused(campaign.name, reason)),
+        claimsLost: (claimIds) => this.#emit({ kind: 'claims-lost', campaignId, name, claimIds }),
+        refused: (reason) => void this.#outage.guard(() => this.#refused(campaign, reason)),
       },
     );
     this.#workers.set(campaignId, worker);
-    this.#emit({ kind: 'campaign', name: campaign.name, now: 'started' });
+    this.#emit({ kind: 'campaign', campaignId, name, now: 'started' });
     const running = this.#finishWith(campaign, worker);
     this.#running.add(running);
     void running.then(() => this.#running.delete(running));
@@ -228,11 +221,11 @@ export class Poller {
     const { campaignId, name } = campaign;
     try {
       const reason = await worker.run();
-      this.#emit({ kind: 'campaign', name, now: reason ?? 'idle' });
+      this.#emit({ kind: 'campaign', campaignId, name, now: reason ?? 'idle' });
       const finished = await this.#outage.guard(
         async () => reason === null && (await finishCampaign(this.#db, campaignId)),
       );
-      if (finished === true) this.#emit({ kind: 'campaign', name, now: 'finished' });
+      if (finished === true) this.#emit({ kind: 'campaign', campaignId, name, now: 'finished' });
     } catch (error) {
       this.#failure = error;
     }
@@ -251,15 +244,15 @@ export class Poller {
       return composer;
     } catch (error) {
       if (isTransient(error)) throw error;
-      await this.#refused(campaign.name, `the message cannot be compiled: ${messageOf(error)}`);
+      await this.#refused(campaign, `the message cannot be compiled: ${messageOf(error)}`);
       return null;
     }
   }
 
-  async #refused(name: string, reason: string): Promise<void> {
+  async #refused({ campaignId, name }: Campaign, reason: string): Promise<void> {
     try {
-      await pauseCampaign(this.#db, name, reason);
-      this.#emit({ kind: 'refused', name, reason });
+      await pauseRunning(this.#db, name, reason);
+      this.#emit({ kind: 'refused', campaignId, name, reason });
     } catch (error) {
       // Somebody has ended it meanwhile, which is better than a pause.
       if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;

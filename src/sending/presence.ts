@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { type Rescue, rescue, rescueUnknown } from './rescue.ts';
+import { anybodySilent, type Rescue, rescue, rescueUnknown } from './rescue.ts';
 
 export interface PresenceOptions {
   /** For the worker's row. */
@@ -74,6 +74,11 @@ export class Presence {
     } finally {
       this.#rescuing = false;
     }
+  }
+
+  /** Whether somebody's silence is still being watched: what he holds comes back within his lease. */
+  async watching(): Promise<boolean> {
+    return await anybodySilent(this.#db, this.#heartbeat.workerId);
   }
 
   /** Says goodbye. A pulse that is under way does not bring it back. */

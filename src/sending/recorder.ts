@@ -27,6 +27,8 @@ export interface RecorderEvents {
   recovered(): void;
   /** The statement itself is wrong: nothing will make it work. The worker must stop. */
   broken(error: unknown): void;
+  /** A statement that committed took so long, milliseconds. */
+  wrote(ms: number): void;
 }
 
 /**
@@ -96,10 +98,12 @@ export class Recorder {
 
   async #write(): Promise<void> {
     const { results, marks } = this.#holding.takeBatch(MAX_RESULTS_PER_STATEMENT);
+    const asked = performance.now();
     try {
       const recorded = await record(this.#db, this.#campaignId, this.#workerId, results, marks);
       const lost = this.#holding.confirm(recorded);
       this.#lastStatement = performance.now();
+      this.#events.wrote(this.#lastStatement - asked);
       if (this.#failures > 0) {
         this.#failures = 0;
         this.#events.recovered();

@@ -6,9 +6,10 @@ import { COUNTED } from './states.ts';
  * Workers whose heartbeat is older than the lease they promised, by the database's clock alone: nobody else's clock is
  * asked. `skip locked`, so that ten rescuers share the dead instead of queueing for them.
  *
- * While nobody could reach the database nobody could beat: after its start, and after the rescuer's own silence ($2:
- * seconds since that ended), everybody has a whole lease again. Otherwise the first to come back would bury the others,
- * and results that they have kept in memory would be in doubt for nothing.
+ * While nobody could reach the database nobody could beat: after its start, after the rescuer's own silence, and after the
+ * rescuer itself has come ($2: seconds since), everybody has a whole lease again. Otherwise the first to come, after a
+ * failover that left no trace in the start time, would bury the others, and results that they have kept in memory would be
+ * in doubt for nothing.
  */
 const BURY = prepare(`
 with dead as (
@@ -30,6 +31,13 @@ select c.campaign_id, c.claim_id, c.worker_id
 from worker w join claim c on c.worker_id = w.worker_id
 where w.stopped_at is not null and c.closed_at is null
 limit 1000`);
+
+/** Whether somebody is silent beyond his lease and holds something: buried soon, or back. */
+const SILENT = prepare(`
+select exists (
+  select from worker w join claim c on c.worker_id = w.worker_id
+  where w.stopped_at is null and w.worker_id <> $1 and w.heartbeat_at < now() - w.lease and c.closed_at is null
+)`);
 
 /** What is open in a worker's name. */
 const OPEN = prepare('select campaign_id, claim_id from claim where worker_id = $1 and closed_at is null');
@@ -57,7 +65,7 @@ const FATE = `case
  */
 export const RESCUE = prepare(`
 with orphan as materialized (
-  select first_id, last_id, recipient_ids, handed_through from claim
+  select worker_id, first_id, last_id, recipient_ids, handed_through from claim
   where campaign_id = $1 and claim_id = $2 and closed_at is null
   for no key update
 ), policy as (
@@ -86,6 +94,11 @@ with orphan as materialized (
     reply = case when ${AMBIGUOUS} then '${DIED}' else r.reply end
   where r.ctid = any (array(select tid from held)) and r.claim_id = $2 and r.send_state = 1
   returning r.recipient_id, r.outcome, ${AMBIGUOUS} as ambiguous
+), logged as (
+  insert into attempt (campaign_id, recipient_id, claim_id, worker_id, event, reply)
+  select $1, recipient_id, $2, (select worker_id from orphan),
+    coalesce(outcome::text, case when ambiguous then 'ambiguous' else 'returned' end), case when ambiguous then '${DIED}' end
+  from taken where outcome is distinct from 'cancelled'
 ), tally as (
   select count(*) as n, count(*) filter (where outcome is null) as retrying,
     count(*) filter (where outcome = 'unconfirmed') as unconfirmed, count(*) filter (where outcome = 'cancelled') as cancelled,
@@ -121,7 +134,7 @@ export interface Rescue {
 export interface Rescuer {
   /** It never buries itself. */
   readonly workerId: number;
-  /** Seconds since it was last silent for about a lease; Infinity: never. */
+  /** Seconds since it came or was last silent for about a lease; Infinity: it has always been there. */
   readonly steadySeconds: number;
 }
 
@@ -152,6 +165,12 @@ export async function rescue(
   }
   for (const [campaignId, workerId] of folds.values()) await foldCounters(db, campaignId, workerId);
   return { workers: dead.length, recipients, ambiguous };
+}
+
+/** Whether a claim is held by somebody who is silent and whom nobody has buried yet. */
+export async function anybodySilent(db: Database, workerId: number): Promise<boolean> {
+  const [row] = await SILENT<[boolean]>(db, [workerId]);
+  return row?.[0] === true;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Verdict } from '../smtp/classify.ts';
 import type { Delivery } from '../smtp/deliverer.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
 
-/** First wait after a temporary failure, seconds. Five minutes is what greylisting servers ask for at least. */
+/** First wait after a temporary failure, seconds, unless the campaign says otherwise. Five minutes is what greylisting servers ask for at least. */
 export const FIRST_RETRY_SECONDS = 300;
 /** The wait doubles up to this, seconds. Four hours: RFC 5321 §4.5.4.1 wants a queue that still tries after days. */
 export const LONGEST_RETRY_SECONDS = 4 * 3600;
@@ -14,20 +14,25 @@ export const RETRY_JITTER = 0.2;
 export interface RetryPolicy {
   /** Temporary failures about one recipient before it is expired. */
   readonly maxAttempts: number;
-  /** When temporary failures turn into `expired`, milliseconds since the epoch. */
+  /** When temporary failures turn into `expired`, milliseconds on the clock that `decide` is given. */
   readonly expiresAt: number;
   readonly onUnconfirmed: 'resend' | 'hold';
+  /** First wait after a temporary failure, seconds. */
+  readonly retryAfterSeconds: number;
 }
 
 /**
- * Seconds until the next attempt: 5, 10, 20, 40 minutes … capped at 4 hours, plus jitter.
+ * Seconds until the next attempt: the first wait, then twice as long each time (5, 10, 20, 40 minutes …), capped at 4
+ * hours, plus jitter. A campaign that asks for less than a greylisting server wants is taken at its word.
  *
+ * @param first seconds after the first attempt
  * @param attempts attempts charged so far, this one included (1…)
  * @param random in [0, 1)
  */
-export function retryDelay(attempts: number, minimumSeconds: number, random: number): number {
-  const doubled = Math.min(FIRST_RETRY_SECONDS * 2 ** Math.min(attempts - 1, 30), LONGEST_RETRY_SECONDS);
-  return Math.round(Math.max(doubled, minimumSeconds) * (1 + RETRY_JITTER * random));
+export function retryDelay(first: number, attempts: number, random: number): number {
+  const longest = Math.max(LONGEST_RETRY_SECONDS, first);
+  const doubled = Math.min(first * 2 ** Math.min(attempts - 1, 30), longest);
+  return Math.round(doubled * (1 + RETRY_JITTER * random));
 }
 
 /** What the relay said, as the row keeps it: enhanced code and words; the basic code has a column of its own. */
@@ -56,7 +61,7 @@ export function reasonOf(code: number | null, words: string): string {
 /**
  * Decides what becomes of a recipient after an attempt. Pure: the same arguments always give the same result.
  *
- * @param now milliseconds since the epoch, for the campaign's age
+ * @param now milliseconds on any clock that nobody sets, for the campaign's age
  * @param random in [0, 1), for the jitter
  */
 export function decide(
@@ -93,13 +98,8 @@ export function decide(
       return { ...failed('invalid', 0), reply: verdict.why, reason: reasonOf(null, verdict.why) };
     case 'retry': {
       const attempts = recipient.attempts + 1;
-      if (attempts >= policy.maxAttempts || now >= policy.expiresAt) return failed('expired', 1);
-      return {
-        ...base,
-        outcome: null,
-        charged: 1,
-        retrySeconds: retryDelay(attempts, verdict.minDelaySeconds, random),
-      };
+      if (attempts >= policy.maxAttempts || tooOld(recipient, policy, now)) return failed('expired', 1);
+      return deferred(base, attempts, policy, random);
     }
     case 'unconfirmed':
       // Bounded like any other failure: a mail that breaks the connection each time must not be sent for ever.
@@ -109,7 +109,10 @@ export function decide(
       return { ...base, outcome: null, charged: 0, maybeSent: 1 };
     case 'backoff':
       // No attempt is charged, but who is answered so for as long as the campaign tries will not be answered otherwise.
-      if (delivery.kind === 'replied' && now >= policy.expiresAt) return failed('expired', 0);
+      if (delivery.kind === 'replied' && now >= policy.expiresAt) {
+        if (tooOld(recipient, policy, now) || policy.maxAttempts === 1) return failed('expired', 0);
+        return deferred(base, 1, policy, random);
+      }
       // A relay that answers is asked again after a moment; one that cannot be reached is the breaker's business.
       return {
         ...base,
@@ -121,6 +124,24 @@ export function decide(
       // misconfigured, fallback: the relay's trouble. The row comes back as it was.
       return { ...base, outcome: null, charged: 0 };
   }
+}
+
+/**
+ * Whether the age of the campaign ends the attempts at a recipient. Not the first one at somebody whose domain has a limit:
+ * the turn may have come late, and greylisting asks for a second attempt of everybody.
+ */
+function tooOld(recipient: ClaimedRecipient, policy: RetryPolicy, now: number): boolean {
+  return now >= policy.expiresAt && !(recipient.limited === true && recipient.attempts === 0);
+}
+
+function deferred(
+  base: Omit<Result, 'outcome' | 'charged'>,
+  attempts: number,
+  policy: RetryPolicy,
+  random: number,
+): Result {
+  const retrySeconds = retryDelay(policy.retryAfterSeconds, attempts, random);
+  return { ...base, outcome: null, charged: 1, retrySeconds };
 }
 
 /** A row that was claimed and never handed over goes back as it was, or is cancelled with its campaign. */

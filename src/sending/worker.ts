@@ -5,54 +5,26 @@ import type { ComposedMessage } from '../message/compose.ts';
 import { classify } from '../smtp/classify.ts';
 import { type Delivery, deliveryWords } from '../smtp/deliverer.ts';
 import { Claimer } from './claimer.ts';
+import type { WorkerEvents } from './events.ts';
 import type { Gate } from './gate.ts';
 import { Holding, type Next } from './holding.ts';
-import { paceWaitMs } from './pace.ts';
+import type { Meter, Tally } from './meter.ts';
 import { Recorder } from './recorder.ts';
-import { decide, invalid, type RetryPolicy, reasonOf, released } from './retry.ts';
+import type { Relays } from './relays.ts';
+import { decide, invalid, reasonOf, released } from './retry.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
 import { Condition } from './waiting.ts';
+import type { WorkerCampaign, WorkerOptions } from './worker-options.ts';
 
 /** What the worker needs of a composer: one message, or why there can be none. */
 export interface Composer {
   compose(recipient: ClaimedRecipient): ComposedMessage | { readonly kind: 'invalid'; readonly why: string };
 }
 
-/** What the worker needs to know of a campaign. */
-export interface WorkerCampaign extends RetryPolicy {
-  readonly campaignId: number;
-  readonly name: string;
-  /** Mails per second over all workers, or null. */
-  readonly rate: number | null;
-}
-
-export interface WorkerOptions {
-  /** Recipients in a claim. Default 500: the claim's round trip and commit cost 1/500 of a millisecond a mail. */
-  readonly batch: number;
-  /** Recipients that may be in doubt after a crash. Default 4 × the relay's capacity, at least 200. */
-  readonly window: number;
-  /** Whether mails may be handed over: the worker's lease. */
-  readonly leaseValid: () => boolean;
-}
-
-export interface WorkerEvents {
-  /** A result is decided (not yet durable): for progress bars. */
-  result(result: Result): void;
-  /** The database does not answer; results are kept. / It is back. */
-  databaseLost(error: unknown): void;
-  databaseBack(): void;
-  /** Claims that others took because this worker was presumed dead. */
-  claimsLost(claimIds: readonly number[]): void;
-  /** So many refusals for policy or content in a row that going on would only hurt the sender's name. */
-  refused(reason: string): void;
-}
-
 /** Refusals in a row, for policy or content, that pause the campaign. Fifty: no list has so many bad rows side by side. */
 export const REFUSALS_IN_A_ROW = 50;
 /** How often what changes by the passing of time alone is looked at (lease, breaker), milliseconds. */
 const TICK_MS = 100;
-/** Recipients in a claim while a relay is being probed: one is sent, the rest would only be released again. */
-const PROBE_BATCH = 2;
 /** Wait after a claim that the database refused, milliseconds. */
 const CLAIM_RETRY_MS = 500;
 
@@ -67,7 +39,7 @@ export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 
 export class Worker {
   readonly #campaign: WorkerCampaign;
   readonly #composer: Composer;
-  readonly #gate: Gate;
+  readonly #relays: Relays;
   readonly #options: WorkerOptions;
   readonly #events: WorkerEvents;
   readonly #holding: Holding;
@@ -80,21 +52,27 @@ export class Worker {
   #pumping = false;
   #aborted = false;
   readonly #condition = new Condition();
+  readonly #meter: Meter | null;
+  readonly #tally: Tally | null;
+  /** What the relays know this campaign by. */
+  readonly #wake = () => this.#pump();
 
   constructor(
     db: Database,
     workerId: number,
     campaign: WorkerCampaign,
     composer: Composer,
-    gate: Gate,
+    relays: Relays,
     options: WorkerOptions,
     events: WorkerEvents,
   ) {
     this.#campaign = campaign;
     this.#composer = composer;
-    this.#gate = gate;
+    this.#relays = relays;
     this.#options = options;
     this.#events = events;
+    this.#meter = options.meter;
+    this.#tally = options.meter?.tally(campaign.name) ?? null;
     this.#holding = new Holding(options.window);
     this.#claimer = new Claimer(db, workerId, campaign);
     this.#recorder = new Recorder(db, campaign.campaignId, workerId, this.#holding, {
@@ -103,6 +81,7 @@ export class Worker {
       troubled: (error) => events.databaseLost(error),
       recovered: () => events.databaseBack(),
       broken: (error) => this.#break(error),
+      wrote: (ms) => this.#meter?.record.observe(ms),
     });
   }
 
@@ -113,7 +92,7 @@ export class Worker {
    * @throws the database's error when a statement can never work (a bug, a missing permission)
    */
   async run(): Promise<StopReason | null> {
-    this.#gate.join();
+    this.#relays.join(this.#wake);
     const ticks = setInterval(() => this.#tick(), TICK_MS);
     let failure: unknown = null;
     try {
@@ -140,7 +119,7 @@ export class Worker {
       return this.#stopReason;
     } finally {
       clearInterval(ticks);
-      this.#gate.leave();
+      this.#relays.leave(this.#wake);
     }
   }
 
@@ -173,21 +152,22 @@ export class Worker {
 
   /** Room for one more claim ahead of what is being sent; false when something else changed and the loop must look. */
   async #roomForAClaim(): Promise<boolean> {
-    const enough = Math.max(this.#options.batch / 2, 1);
+    const enough = Math.max(this.#relays.claimLimit(this.#options.batch) / 2, 1);
     await this.#condition.until(
       () => this.#stopReason !== null || (this.#holding.unhanded < enough && !this.#recorder.troubled),
     );
-    if (this.#stopReason !== null) return false;
-    return true;
+    return this.#stopReason === null;
   }
 
   /** One claim, or the news that there is nothing to claim now. */
   async #claim(): Promise<'claimed' | 'nothing' | 'later'> {
-    const limit = this.#gate.breaker.state === 'closed' ? this.#options.batch : PROBE_BATCH;
+    const limit = this.#relays.claimLimit(this.#options.batch);
+    const asked = performance.now();
     try {
       const claimed = await this.#claimer.next(limit, (claim) => this.#holding.add(claim));
+      if (claimed === 'claimed') this.#meter?.claim.observe(performance.now() - asked);
       if (claimed === 'paced') {
-        await this.#pause(paceWaitMs(this.#campaign.rate ?? 1));
+        await this.#pause(this.#claimer.waitMs);
         return 'later';
       }
       if (claimed === 'nothing') return 'nothing';
@@ -202,16 +182,22 @@ export class Worker {
     }
   }
 
-  /** Hands over what may be handed over: within the durable mark, within the lease, within the relay's capacity. */
+  /** Hands over what may be handed over: within the durable mark, within the lease, within what the relays take. */
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    while (this.#options.leaseValid() && this.#gate.mayHandOver(this.#inFlight)) {
-      const next = this.#holding.takeNext();
-      if (next === null) break;
+    while (this.#options.leaseValid()) {
+      const gate = this.#relays.next(this.#wake, this.#inFlight);
+      if (gate === null && this.#holding.mayHandOver) this.#relays.wanted(this.#wake);
+      const next = gate === null ? null : this.#holding.takeNext();
+      if (gate === null || next === null) break;
+      const begun = this.#meter === null ? 0 : performance.now();
       const message = this.#compose(next.recipient);
-      if ('kind' in message) this.#finish(invalid(next.claimId, next.recipient.recipientId, message.why));
-      else this.#handOver(next, message);
+      const composed = this.#meter === null ? 0 : performance.now();
+      this.#meter?.compose.observe(composed - begun);
+      if ('kind' in message)
+        this.#finish(invalid(next.claimId, next.recipient.recipientId, message.why), next.recipient);
+      else this.#handOver(next, gate, message, composed);
     }
     this.#pumping = false;
     this.#recorder.nudge();
@@ -227,20 +213,25 @@ export class Worker {
     }
   }
 
-  #handOver(next: Next, message: ComposedMessage): void {
+  #handOver(next: Next, gate: Gate, message: ComposedMessage, at: number): void {
     this.#inFlight++;
-    this.#gate.handedOver();
-    this.#gate.relay.deliver(message, (delivery) => this.#answered(next, delivery));
+    this.#relays.handedOver(this.#wake, gate);
+    gate.deliver(message, (delivery) => this.#answered(next, gate, delivery, at));
   }
 
-  #answered(next: Next, delivery: Delivery): void {
+  /** @param at when it was handed over, milliseconds of performance.now(); meaningful while there is a meter */
+  #answered(next: Next, gate: Gate, delivery: Delivery, at: number): void {
     this.#inFlight--;
     const verdict = classify(delivery);
     // The ordinary case makes no words for people: at 20,000 a second every string counts.
     const words = verdict.kind === 'sent' ? '' : deliveryWords(delivery);
-    this.#gate.cameBack(verdict, words);
+    this.#relays.cameBack(gate, verdict, words, delivery.kind === 'replied');
+    const now = performance.now();
+    this.#meter?.deliver.observe(now - at);
+    const { recipient } = next;
     this.#finish(
-      decide(next.claimId, next.recipient, delivery, verdict, this.#campaign, Date.now(), Math.random()),
+      decide(next.claimId, recipient, delivery, verdict, this.#campaign, now, Math.random()),
+      recipient,
     );
     if (verdict.kind === 'sent') this.#refusals = 0;
     else if (verdict.kind === 'rejected' && verdict.policy && ++this.#refusals === REFUSALS_IN_A_ROW) {
@@ -249,8 +240,9 @@ export class Worker {
     this.#pump();
   }
 
-  #finish(result: Result): void {
-    if (this.#holding.addResult(result)) this.#events.result(result);
+  #finish(result: Result, recipient: ClaimedRecipient): void {
+    if (this.#tally !== null) this.#tally[result.outcome ?? 'deferred']++;
+    if (this.#holding.addResult(result)) this.#events.result(result, recipient);
   }
 
   /** Puts back what was claimed and not handed over. */
@@ -266,9 +258,9 @@ export class Worker {
     this.stop('stopped');
   }
 
-  /** While the relay is left alone nothing stays claimed: it goes back, for relays that others can reach. */
+  /** While every relay is left alone nothing stays claimed: it goes back, for relays that others can reach. */
   #tick(): void {
-    if (this.#gate.waitMs > 0) this.stop('relay');
+    if (this.#relays.waitMs > 0) this.stop('relay');
     this.#pump();
   }
 

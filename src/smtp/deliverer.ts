@@ -75,6 +75,8 @@ export const DELIVERY_CODES = {
 export interface Deliverer {
   /** How many mails may usefully be in flight at once. */
   readonly capacity: number;
+  /** Connections that are open now; undefined: it does not say. */
+  readonly connections?: number | undefined;
   /** Hands one mail over. `done` is called exactly once and never inside this call. Never throws. */
   deliver(mail: OutgoingMail, done: (result: Delivery) => void): void;
   /** Takes nothing new, waits for what is in flight, then says goodbye. */

@@ -17,7 +17,13 @@ const PARAMETERS = [
   'connect-timeout',
   'command-timeout',
   'final-timeout',
+  'weight',
+  'rate',
+  'label',
 ] as const;
+
+/** Seconds in the units of a rate. */
+const SECONDS: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3600 };
 
 type Parameter = (typeof PARAMETERS)[number];
 
@@ -26,7 +32,7 @@ export function relayError(url: string, what: string): SendstateError {
   return new SendstateError('RELAY_URL', `SMTP_URL ${withoutPassword(url)} ${what}.`, {
     hint:
       'Write smtp://user:password@host:587 or smtps://user:password@host:465, special characters percent-encoded' +
-      ` (# is %23, @ is %40). Options: ?${PARAMETERS.join('=&')}=`,
+      ` (# is %23, @ is %40, a space %20); several relays with spaces between. Options: ?${PARAMETERS.join('=&')}=`,
   });
 }
 
@@ -77,6 +83,27 @@ export class RelayParameters {
       );
     }
     return value;
+  }
+
+  /** Mails a second: `100/s`, `3000/min`, `10000/h`. */
+  rate(key: Parameter): number | null {
+    const text = this.text(key);
+    if (text === null) return null;
+    const [, count = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,6})?)\/(s|min|h)$/.exec(text) ?? [];
+    const value = Number(count) / (SECONDS[unit] ?? 1);
+    if (unit === '' || value < 1e-6 || value > 1e6)
+      throw relayError(this.#url, `has ${key}=${text}, which is no rate such as 100/s, 3000/min or 10000/h`);
+    return value;
+  }
+
+  label(key: Parameter, fallback: string): string {
+    const label = this.text(key) ?? fallback;
+    if (label !== fallback && !/^[\p{L}\p{N}_-]{1,64}$/u.test(label))
+      throw relayError(
+        this.#url,
+        `has ${key}=${label}, which is not made of letters, digits, - and _ (at most 64)`,
+      );
+    return label;
   }
 
   heloName(): string {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { SendstateError } from '../errors.ts';
+import { SendstateError, shownUser, strayAt } from '../errors.ts';
 import { RelayParameters, relayError } from './relay-parameters.ts';
 
 /** A password or token that shows itself only when asked: printing, logging or serialising it gives `***`. */
@@ -66,6 +66,12 @@ export interface RelayOptions {
   readonly commandTimeoutMs: number;
   /** `final-timeout=`, in seconds, for the reply to the end of data. Default 600 (RFC 5321 section 4.5.3.2.6): less makes duplicates. */
   readonly finalTimeoutMs: number;
+  /** `weight=`: its share of the mails where there are several relays, 0 to 1000. Default 1. 0: a stand-by. */
+  readonly weight: number;
+  /** `rate=`: mails per second over all workers and processes that send through it. Default: no limit. */
+  readonly rate: number | null;
+  /** `label=`: its name in states, logs and pages; unique. Default `host:port`, never with credentials. */
+  readonly label: string;
 }
 
 const DEFAULTS = {
@@ -75,7 +81,11 @@ const DEFAULTS = {
   connectTimeout: 30,
   commandTimeout: 300,
   finalTimeout: 600,
+  weight: 1,
 } as const;
+
+/** Most relays in one SMTP_URL: each is a pool of connections in every process. */
+const MOST_RELAYS = 64;
 
 /**
  * Reads `smtp://user:password@host:port?option=value` or `smtps://…`. Reserved characters in user and password are
@@ -87,9 +97,10 @@ export function parseRelay(url: string): RelayOptions {
   const user = parsed.username === '' ? null : decodePart(url, parsed.username);
   const read = new RelayParameters(url, parsed.searchParams);
   const host = parsed.hostname.replace(/^\[|\]$/g, '');
+  const port = parsed.port === '' ? (secure ? 465 : user === null ? 25 : 587) : Number(parsed.port);
   return Object.freeze({
     host,
-    port: parsed.port === '' ? (secure ? 465 : user === null ? 25 : 587) : Number(parsed.port),
+    port,
     secure,
     tls: read.choice('tls', ['if-offered', 'required', 'never']),
     verify: read.yesNo('verify', true),
@@ -108,12 +119,44 @@ export function parseRelay(url: string): RelayOptions {
     connectTimeoutMs: 1000 * read.number('connect-timeout', DEFAULTS.connectTimeout, 0.01, 3600),
     commandTimeoutMs: 1000 * read.number('command-timeout', DEFAULTS.commandTimeout, 0.01, 3600),
     finalTimeoutMs: 1000 * read.number('final-timeout', DEFAULTS.finalTimeout, 0.01, 86_400),
+    weight: read.number('weight', DEFAULTS.weight, 0, 1000),
+    rate: read.rate('rate'),
+    label: read.label('label', `${parsed.hostname.toLowerCase()}:${port}`),
+  });
+}
+
+/**
+ * Reads one or several relays with white space between them; a space inside a URL is percent-encoded, so nothing else can
+ * be meant. Throws SendstateError `RELAY_URL`.
+ */
+export function parseRelays(text: string): readonly [RelayOptions, ...RelayOptions[]] {
+  const [first = '', ...others] = text.trim().split(/\s+/);
+  // A space in a password splits it; its first half would look like a host.
+  if (others.length > 0 && ![first, ...others].every((url) => /^smtps?:\/\//i.test(url)))
+    throw relayError('', 'is not the URL of a relay, nor several with spaces between');
+  const relays = [parseRelay(first), ...others.map(parseRelay)] as const;
+  if (relays.length > MOST_RELAYS) {
+    throw new SendstateError('RELAY_URL', `SMTP_URL names ${relays.length} relays`, {
+      hint: `Name at most ${MOST_RELAYS}.`,
+    });
+  }
+  checkLabels(relays.map(({ label }) => label));
+  return Object.freeze(relays);
+}
+
+/** Two relays of one name could not be told apart in states and logs, and would share a rate. Throws `RELAY_URL`. */
+export function checkLabels(labels: readonly string[]): void {
+  const twice = labels.find((label, index) => labels.indexOf(label) !== index);
+  if (twice === undefined) return;
+  throw new SendstateError('RELAY_URL', `Two relays of SMTP_URL are called ${twice}.`, {
+    hint: 'Give them names with label=…: smtp://one@HOST:587?label=one smtp://two@HOST:587?label=two',
   });
 }
 
 /** The relay for people: `smtp://user@host:port`, never the password. */
 export function describeRelay(relay: RelayOptions): string {
-  const user = relay.user === null ? '' : `${encodeURIComponent(relay.user)}@`;
+  const shown = shownUser(relay.user ?? '', relay.password?.reveal() ?? '');
+  const user = relay.user === null ? '' : `${shown === '***' ? shown : encodeURIComponent(shown)}@`;
   const host = relay.host.includes(':') ? `[${relay.host}]` : relay.host;
   return `${relay.secure ? 'smtps' : 'smtp'}://${user}${host}:${relay.port}`;
 }
@@ -154,6 +197,7 @@ function readUrl(url: string): URL {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (
     parsed === null ||
+    strayAt(url) ||
     (parsed.protocol !== 'smtp:' && parsed.protocol !== 'smtps:') ||
     parsed.hostname === ''
   ) {

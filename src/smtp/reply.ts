@@ -189,7 +189,9 @@ export class ReplyParser {
 /** Reads a reply that already is text, such as nodemailer's `info.response` (lines joined by LF). Throws ReplyError. */
 export function parseReply(text: string): Reply {
   const parser = new ReplyParser({ maxLineBytes: 1_048_576, maxLines: 65_536 });
-  parser.push(Buffer.from(`${text.replace(/[\r\n]+$/, '')}\r\n`));
+  let end = text.length;
+  while (text[end - 1] === '\r' || text[end - 1] === '\n') end -= 1;
+  parser.push(Buffer.from(`${text.slice(0, end)}\r\n`));
   if (!parser.next() || parser.pending > 0)
     throw new ReplyError(`not one SMTP reply: ${quote(Buffer.from(text))}`);
   return parser.reply();

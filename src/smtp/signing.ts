@@ -33,6 +33,9 @@ export function signingDeliverer(inner: Deliverer, keys: readonly DkimKey[]): De
     get capacity() {
       return inner.capacity;
     },
+    get connections() {
+      return inner.connections;
+    },
     deliver: (mail, done) => void signAndDeliver(mail, done),
     close: async () => {
       if (signing > 0) {

@@ -4,6 +4,7 @@ import { detectMimeType } from 'nodemailer/lib/mime-funcs';
 import { type Attachment, attachmentsOf, type Campaign, insertCampaign } from '../campaigns/campaigns.ts';
 import { messageOf, SendstateError } from '../errors.ts';
 import { type Composer, compileMessage } from '../message/compose.ts';
+import { FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS } from '../sending/retry.ts';
 import type { Sendstate } from './open.ts';
 
 /** A file to attach: a path, or bytes with a name. */
@@ -33,6 +34,8 @@ export interface CreateOptions {
   readonly maxAgeSeconds?: number | undefined;
   /** Mails per second over all workers. Default: no limit. */
   readonly rate?: number | undefined;
+  /** Seconds until a recipient with a temporary failure is tried again (1…14,400); each further wait is twice as long. Default 5 minutes. */
+  readonly retryAfterSeconds?: number | undefined;
 }
 
 /** Bytes of all attachments of a campaign. Relays commonly refuse more than 25 MB a mail, base64 included. */
@@ -47,6 +50,12 @@ export async function create({ database }: Sendstate, options: CreateOptions): P
   const maxAttempts = bounded('max-attempts', options.maxAttempts ?? 5, 1, 100);
   const maxAgeSeconds = bounded('max-age', options.maxAgeSeconds ?? 3 * 86_400, 1, 365 * 86_400);
   const rate = options.rate === undefined ? null : bounded('rate', options.rate, 1e-6, 1e6);
+  const retryAfterSeconds = bounded(
+    'retry-after',
+    options.retryAfterSeconds ?? FIRST_RETRY_SECONDS,
+    1,
+    LONGEST_RETRY_SECONDS,
+  );
   const campaign = {
     name: options.name,
     sender: options.from,
@@ -61,6 +70,7 @@ export async function create({ database }: Sendstate, options: CreateOptions): P
     maxAttempts,
     maxAgeSeconds,
     rate,
+    retryAfterSeconds,
   } as const;
   compose({ ...campaign, campaignId: 0 }, campaign.attachments);
   return await insertCampaign(database, campaign);

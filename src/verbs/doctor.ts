@@ -3,40 +3,39 @@ import { COUNTED, OUTCOMES } from '../sending/states.ts';
 import { deliveryWords } from '../smtp/deliverer.ts';
 import { probeRelay } from '../smtp/probe.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
+import { type Diagnosis, fine, wrong } from './diagnosis.ts';
+import { checkHorizon } from './horizon.ts';
 import type { Sendstate } from './open.ts';
 
-/** One thing that was looked at. */
-export interface Diagnosis {
-  readonly what: string;
-  readonly ok: boolean;
-  readonly found: string;
-  /** What to do; null when all is well. */
-  readonly advice: string | null;
-}
+export type { Diagnosis } from './diagnosis.ts';
 
 /** A transaction older than this, seconds, keeps dead versions from being pruned: the table grows and slows down. */
 const OLD_TRANSACTION_SECONDS = 300;
 
 type Check = (app: Sendstate) => Promise<Diagnosis>;
 
-/** Looks at everything that can be wrong, and says what to do. Counts every recipient: seconds at millions of rows. */
-export async function doctor(app: Sendstate, relay?: RelayOptions): Promise<Diagnosis[]> {
-  const found = [await checkServer(app), await checkTables(app)];
-  if (found.every(({ ok }) => ok)) {
-    for (const check of [checkCounters, checkOrphans, checkTransactions, checkDeadRows])
-      found.push(await check(app));
-  }
-  found.push(await checkRelay(relay));
-  return found;
+export interface DoctorOptions {
+  /** Seconds after which an open transaction is too old. Default 300. */
+  readonly oldTransactionSeconds?: number | undefined;
 }
 
-const fine = (what: string, found: string): Diagnosis => ({ what, ok: true, found, advice: null });
-const wrong = (what: string, found: string, advice: string): Diagnosis => ({
-  what,
-  ok: false,
-  found,
-  advice,
-});
+/** Looks at everything that can be wrong, and says what to do. Counts every recipient: seconds at millions of rows. */
+export async function doctor(
+  app: Sendstate,
+  relay: RelayOptions | readonly RelayOptions[] = [],
+  options: DoctorOptions = {},
+): Promise<Diagnosis[]> {
+  const relays = 'host' in relay ? [relay] : relay;
+  const found = [await checkServer(app), await checkTables(app)];
+  if (found.every(({ ok }) => ok)) {
+    for (const check of [checkCounters, checkOrphans, checkDeadRows]) found.push(await check(app));
+    found.push(await checkHorizon(app.database, options.oldTransactionSeconds ?? OLD_TRANSACTION_SECONDS));
+  }
+  if (relays.length === 0)
+    found.push(wrong('relay', 'SMTP_URL is not set', 'Set it to smtp://USER:PASSWORD@HOST:PORT'));
+  found.push(...(await Promise.all(relays.map((relay) => checkRelay(relay, relays.length > 1)))));
+  return found;
+}
 
 const checkServer: Check = async ({ database, embedded }) => {
   const { rows } = await database.pool.query<{ version: string; number: number; standby: boolean }>(
@@ -96,22 +95,6 @@ const checkOrphans: Check = async ({ database }) => {
       );
 };
 
-const checkTransactions: Check = async ({ database }) => {
-  const { rows } = await database.pool.query<{ pid: number; seconds: number; state: string }>(
-    `select pid, extract(epoch from now() - xact_start)::float8 as seconds, state from pg_stat_activity
-     where xact_start < now() - make_interval(secs => $1) and pid <> pg_backend_pid() and backend_type = 'client backend' order by xact_start limit 5`,
-    [OLD_TRANSACTION_SECONDS],
-  );
-  const [oldest] = rows;
-  return oldest === undefined
-    ? fine('transactions', `none older than ${OLD_TRANSACTION_SECONDS / 60} minutes`)
-    : wrong(
-        'transactions',
-        `process ${oldest.pid} (${oldest.state}) holds one since ${Math.round(oldest.seconds / 60)} minutes`,
-        `Dead row versions cannot be removed while it lives, and sending slows down. End it: select pg_terminate_backend(${oldest.pid})`,
-      );
-};
-
 const checkDeadRows: Check = async ({ database }) => {
   const { rows } = await database.pool.query<{ live: number; dead: number }>(
     `select n_live_tup as live, n_dead_tup as dead from pg_stat_user_tables where relid = to_regclass('recipient')`,
@@ -127,13 +110,12 @@ const checkDeadRows: Check = async ({ database }) => {
     : fine('dead rows', found);
 };
 
-async function checkRelay(relay: RelayOptions | undefined): Promise<Diagnosis> {
-  if (relay === undefined)
-    return wrong('relay', 'SMTP_URL is not set', 'Set it to smtp://USER:PASSWORD@HOST:PORT');
+async function checkRelay(relay: RelayOptions, several: boolean): Promise<Diagnosis> {
+  const what = several ? `relay ${relay.label}` : 'relay';
   const report = await probeRelay(relay);
-  if (report.ok) return fine('relay', `${report.relay} is ready for mails (${report.mode}: ${report.why})`);
+  if (report.ok) return fine(what, `${report.relay} is ready for mails (${report.mode}: ${report.why})`);
   const { failure } = report;
   const words = deliveryWords(failure);
   const advice = 'Correct SMTP_URL, or start the relay. Nobody fails meanwhile: workers wait for it.';
-  return wrong('relay', `${report.relay}: ${words}`, advice);
+  return wrong(what, `${report.relay}: ${words}`, advice);
 }

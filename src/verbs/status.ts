@@ -4,20 +4,24 @@ import {
   type Failure,
   type Progress,
   type RecipientRow,
+  type RelayActivity,
   readFailures,
   readProgress,
   readRecipients,
   readWorkers,
+  relayActivity,
   type WorkerActivity,
 } from '../progress/queries.ts';
 import type { Outcome } from '../sending/states.ts';
 import type { Sendstate } from './open.ts';
 
-/** One campaign: progress, failures by reason, and who works. */
+/** One campaign: progress, failures by reason, who works, and how the relays are. */
 export interface Status {
   readonly progress: Progress;
   readonly failures: readonly Failure[];
   readonly workers: readonly WorkerActivity[];
+  /** The relays of every worker that is alive, whatever it works on. */
+  readonly relays: readonly RelayActivity[];
 }
 
 /** Where one campaign stands. Costs the same at 10 recipients and at 10 million. */
@@ -29,7 +33,7 @@ export async function status({ database }: Sendstate, name: string): Promise<Sta
     throw new SendstateError('campaign-unknown', `Campaign "${name}" was deleted just now`);
   const failures = await readFailures(database, progress.campaignId);
   const workers = (await readWorkers(database)).filter(({ campaign }) => campaign === name);
-  return { progress, failures, workers };
+  return { progress, failures, workers, relays: await relayActivity(database) };
 }
 
 /** Every campaign, the latest first. */

@@ -3,30 +3,31 @@ import { startCampaign, waitingOf } from '../campaigns/life.ts';
 import type { DkimKey } from '../message/dkim.ts';
 import type { SendEvent } from '../sending/events.ts';
 import { DEFAULT_LEASE_SECONDS } from '../sending/heartbeat.ts';
+import type { Meter } from '../sending/meter.ts';
 import { type PollEnd, Poller } from '../sending/poller.ts';
-import { createDeliverer, type TransportName } from '../smtp/choose.ts';
-import type { Deliverer } from '../smtp/deliverer.ts';
-import type { RelayOptions } from '../smtp/relay.ts';
-import { signingDeliverer } from '../smtp/signing.ts';
+import type { TransportName } from '../smtp/choose.ts';
 import { VERSION } from '../version.ts';
 import { composerFor } from './create.ts';
 import type { Sendstate } from './open.ts';
+import { openRelays, type RelayChoice } from './relays.ts';
 
 export interface WorkOptions {
-  /** The relay, or anything that delivers. */
-  readonly relay: RelayOptions | Deliverer;
+  /** The relay, or anything that delivers; or several, which share the mails by weight and stand in for each other. */
+  readonly relay: RelayChoice | readonly RelayChoice[];
   /** Who speaks to the relay. Default `auto`: the fast client, and nodemailer for what that does not do. */
   readonly transport?: TransportName | undefined;
   /** Every mail is signed with each of these (RFC 6376). Default: none, the relay may sign. */
   readonly dkim?: readonly DkimKey[] | undefined;
   /** Recipients in a claim (1…10,000). Default 500. */
   readonly batch?: number | undefined;
-  /** Recipients that may be in doubt after this process dies. Default 4 × the relay's capacity, at least 200: a record
+  /** Recipients that may be in doubt after this process dies. Default 4 × the capacity of the relays, at least 200: a record
    * statement takes 1 to 2 ms, and mails have to go on meanwhile. */
   readonly window?: number | undefined;
   /** Seconds that this worker may be silent before others take its claims (2…3600). Default 15. */
   readonly leaseSeconds?: number | undefined;
   readonly onEvent?: ((event: SendEvent) => void) | undefined;
+  /** What counts and times for metrics; see `serveMetrics`. Default: nothing is counted. */
+  readonly meter?: Meter | undefined;
   /** Graceful end: nothing more is claimed, what is in flight is finished, the rest released. */
   readonly signal?: AbortSignal | undefined;
   /** The second signal: connections are cut, what is in flight stays in doubt and is rescued by others. */
@@ -41,39 +42,32 @@ export interface SendOptions extends WorkOptions {
 /** Recipients in a claim. */
 export const DEFAULT_BATCH = 500;
 
-function isDeliverer(relay: RelayOptions | Deliverer): relay is Deliverer {
-  return 'deliver' in relay;
-}
-
 async function poll(
   app: Sendstate,
   options: WorkOptions,
   campaignId: number | null,
   until: 'finished' | 'idle' | 'stopped',
 ): Promise<PollEnd> {
-  const speaker = isDeliverer(options.relay)
-    ? options.relay
-    : createDeliverer(options.relay, options.transport);
-  const dkim = options.dkim ?? [];
-  const deliverer = dkim.length === 0 ? speaker : signingDeliverer(speaker, dkim);
+  const opened = openRelays(options);
   const poller = new Poller(
     app.database,
-    deliverer,
+    opened.relays,
     (campaign) => composerFor(app, campaign),
     {
       batch: options.batch ?? DEFAULT_BATCH,
-      window: options.window ?? Math.max(200, 4 * deliverer.capacity),
+      window: options.window ?? Math.max(200, 4 * opened.capacity),
       leaseSeconds: options.leaseSeconds ?? DEFAULT_LEASE_SECONDS,
       version: VERSION,
       campaignId,
       until,
+      meter: options.meter ?? null,
     },
     options.onEvent ?? (() => undefined),
   );
   const stop = () => poller.stop();
   const abort = () => {
     poller.abort();
-    deliverer.abort();
+    opened.abort();
   };
   options.signal?.addEventListener('abort', stop, { once: true });
   options.abortSignal?.addEventListener('abort', abort, { once: true });
@@ -83,8 +77,7 @@ async function poll(
   } finally {
     options.signal?.removeEventListener('abort', stop);
     options.abortSignal?.removeEventListener('abort', abort);
-    // A deliverer that was handed in belongs to whoever made it.
-    if (speaker !== options.relay) await deliverer.close();
+    await opened.close();
   }
 }
 
@@ -92,7 +85,7 @@ async function poll(
  * Starts a campaign and works on it until it has ended: finished, paused or cancelled, by this worker or by others.
  * Recipients who were deferred are waited for.
  *
- * @returns `ended`; `stopped` after the signal; `relay` when the relay refuses the sender (nobody fails for it)
+ * @returns `ended`; `stopped` after the signal; `relay` when every relay refuses the sender (nobody fails for it)
  * @throws SendstateError `campaign-unknown`, `campaign-empty`, `campaign-status`
  */
 export async function send(app: Sendstate, name: string, options: SendOptions): Promise<PollEnd> {

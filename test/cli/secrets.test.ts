@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
+import { open } from '../../src/index.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import { type Desk, startDesk } from '../support/cli.ts';
 import { greet, type ScriptedRelay, startScript } from '../support/smtp-script.ts';
@@ -70,11 +73,14 @@ const COMMANDS: readonly string[][] = [
   ['work', '--drain'],
   ['send', 'spring'],
   ['recipients', 'spring'],
+  ['history', 'lee@example.com'],
+  ['limit'],
+  ['report', 'spring'],
   ['retry', 'spring', '--outcome', 'expired'],
   ['cancel', 'spring'],
   ['db', 'status'],
 ];
-const ELSEWHERE = ['demo', 'capture', 'help', 'db'];
+const ELSEWHERE = ['demo', 'capture', 'help', 'db', 'serve'];
 
 test('the list names every command', () => {
   const commands = createProgram().commands.map((command) => command.name());
@@ -106,7 +112,11 @@ const databaseUrl = (password: string) => {
 const smtpUrl = () => `smtp://kim:${ENCODED}@127.0.0.1:${relay.port}?auth-in-clear=yes&connections=1`;
 
 async function tablesAreClean(): Promise<void> {
-  for (const table of ['campaign', 'recipient', 'claim', 'worker', 'failure', 'timeline']) {
+  const { rows: tables } = await desk.fresh.pool.query<{ tablename: string }>(
+    "select tablename from pg_tables where schemaname = 'public'",
+  );
+  expect(tables.length).toBeGreaterThan(5);
+  for (const { tablename: table } of tables) {
     const { rows } = await desk.fresh.pool.query(`select t::text as row from ${table} t`);
     for (const { row } of rows) clean(row);
   }
@@ -147,4 +157,44 @@ test('the database refuses the login; the URLs are none', async () => {
     runAll({ SMTP_URL: `smtp://kim:${ENCODED}@127.0.0.1:1?password=${ENCODED}` }, [['doctor']]),
   ]);
   expect(refused).toEqual([1, 1]);
+});
+
+test('a DKIM key that cannot be used is not quoted', async () => {
+  const canary = 'MIIc4naryOfTheDkimKey';
+  await desk.write('dkim.pem', `-----BEGIN PRIVATE KEY-----\n${canary}\n-----END PRIVATE KEY-----\n`);
+  for (const keys of ['example.com:mail:dkim.pem', `example.com:mail:${canary}`, canary]) {
+    const { code, stdout, stderr } = await desk.run(['doctor', '--relay'], {
+      env: { DKIM_KEYS: keys, SENDSTATE_DEBUG: '1' },
+    });
+    expect(code).toBe(1);
+    // The name of a file may be shown; what is in one, and what is no file name, may not.
+    if (keys !== `example.com:mail:${canary}`) expect(stdout + stderr).not.toContain(canary);
+  }
+});
+
+test('who looks at the processes of a machine sees no password', async () => {
+  await runningCampaign(desk.fresh.database, 1);
+  const env = { DATABASE_URL: databaseUrl(ENCODED), SMTP_URL: smtpUrl() };
+  const cli = await desk.start(['work', '--processes', '2'], { env });
+  const children = () => readFile(`/proc/${cli.pid}/task/${cli.pid}/children`, 'utf8');
+  await expect.poll(children, { timeout: 20_000 }).toMatch(/\d/);
+  for (const pid of [String(cli.pid), ...(await children()).trim().split(' ')]) {
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8');
+    expect(line).toContain('work');
+    clean(line);
+  }
+  cli.signal('SIGKILL');
+  const { stdout, stderr } = await cli.ended;
+  clean(stdout + stderr);
+});
+
+test('a library user who prints what is open, or an error of it, prints no password', async () => {
+  const app = await open({ databaseUrl: databaseUrl(ENCODED) });
+  clean(inspect(app, { depth: 10 }));
+  await app.close();
+  const error = await open({ databaseUrl: databaseUrl(`${ENCODED}-wrong`) }).catch(
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(Error);
+  clean(`${inspect(error, { depth: 10, showHidden: true })} ${JSON.stringify(error)}`);
 });

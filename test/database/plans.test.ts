@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { INDEX_ORDER, type Statement } from '../../src/database/prepare.ts';
 import { CLAIM_DUE, CLAIM_FRESH, claimFresh } from '../../src/sending/claim.ts';
-import { RECORD, record } from '../../src/sending/record.ts';
+import { DRAW } from '../../src/sending/domain-pace.ts';
+import { RECORD, RECORD_AND_LOG, record } from '../../src/sending/record.ts';
 import { RESCUE } from '../../src/sending/rescue.ts';
 import type { Claim } from '../../src/sending/states.ts';
 import { registered, result, runningCampaign } from '../support/campaign.ts';
@@ -128,6 +129,25 @@ test.each(cases)(
     ];
     const marks = [`{${claim.claimId}}`, '{0}', '{true}'];
     expect(await touched(RECORD, [...values, ...marks], generic)).toBeLessThan(ENOUGH);
+    values[4] = each('rejected');
+    expect(await touched(RECORD_AND_LOG, [...values, ...marks], generic)).toBeLessThan(ENOUGH);
+  },
+);
+
+test.each(cases)(
+  'a draw reads the claim that it is for (statistics: $statistics, generic plan: $generic)',
+  async ({ statistics, generic }) => {
+    use(statistics);
+    const { campaignId } = await runningCampaign(fresh.database, 10_000);
+    const workerId = await registered(fresh.database);
+    const request = { campaignId, workerId, limit: BATCH, after: 0 };
+    const claim = (await claimFresh(fresh.database, request)) as Claim;
+    await fresh.pool.query(
+      `insert into domain_limit (domain, rate) values ('example.com', 1) on conflict (domain) do nothing`,
+    );
+    const domains = list(claim, () => 'example.com');
+    const values = [campaignId, workerId, claim.claimId, list(claim, (id) => id), domains, BATCH, 'true'];
+    expect(await touched(DRAW, values, generic)).toBeLessThan(ENOUGH);
   },
 );
 

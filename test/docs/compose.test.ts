@@ -61,7 +61,7 @@ test('what the comment says to put into .env is taken, and leads to these servic
   const env = Object.fromEntries(
     [...file.matchAll(/^# {5}([A-Z_]+)=(\S+)$/gm)].map(([, name, value]) => [name, value]),
   );
-  const { databaseUrl, relay } = loadConfig({ env, cwd: '/nonexistent' });
+  const { databaseUrl, relays } = loadConfig({ env, cwd: '/nonexistent' });
   const url = new URL(databaseUrl?.reveal() ?? '');
   const { POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB } = services.postgres?.environment ?? {};
   expect([url.username, url.password, url.pathname]).toEqual([
@@ -70,7 +70,7 @@ test('what the comment says to put into .env is taken, and leads to these servic
     `/${POSTGRES_DB}`,
   ]);
   expect(services.postgres?.ports?.[0]).toContain(`:-${url.port}}`);
-  expect(services.mail?.ports?.[0]).toContain(`:-${relay?.port}}`);
+  expect(services.mail?.ports?.[0]).toContain(`:-${relays[0]?.port}}`);
 });
 
 test('every volume that is used is declared', () => {

@@ -3,7 +3,11 @@ import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseRelay, startCapture, work } from '../../src/index.ts';
 import { claimFresh } from '../../src/sending/claim.ts';
+import { DomainLimits, writeLimit } from '../../src/sending/domain-limit.ts';
+import { drawTurns } from '../../src/sending/domain-pace.ts';
+import { Gate } from '../../src/sending/gate.ts';
 import { record } from '../../src/sending/record.ts';
+import { RelayReport } from '../../src/sending/relay-report.ts';
 import { rescue } from '../../src/sending/rescue.ts';
 import type { Outcome } from '../../src/sending/states.ts';
 import { open } from '../../src/verbs/open.ts';
@@ -27,6 +31,23 @@ const REPLIES: Readonly<Record<string, [code: number | null, reply: string]>> = 
   invalid: [null, 'the column "name" is missing'],
   later: [451, '4.7.1 greylisted, come back in 5 minutes'],
 };
+
+/** The last twenty people are at a domain with a limit, and claimed: one is kept, the others wait for their turn. */
+async function waitForTurns(campaignId: number, workerId: number): Promise<void> {
+  const db = fresh.database;
+  const { rows } = await fresh.pool.query<{ before: number }>(
+    `with moved as (
+       update recipient set address = replace(address, 'example.com', 'naver.com')
+       where campaign_id = $1 and address ~ '^person(18[1-9]|19[0-9]|200)@' returning recipient_id
+     ) select min(recipient_id) - 1 as before from moved`,
+    [campaignId],
+  );
+  await writeLimit(db, 'naver.com', 0.01);
+  const limits = new DomainLimits(db);
+  await limits.refresh();
+  const claim = await claimFresh(db, { campaignId, workerId, limit: 20, after: rows[0]?.before ?? 0 });
+  if (claim !== null) await drawTurns(db, workerId, claim, limits, true);
+}
 
 /** A campaign in the middle of its life: something in every state, and all of it by the real statements. */
 async function midway(): Promise<number> {
@@ -59,7 +80,18 @@ async function midway(): Promise<number> {
     return result(claim?.claimId ?? 0, recipientId, outcome, more);
   });
   await record(db, campaignId, workerId, results, []);
+  await waitForTurns(campaignId, workerId);
+  await knowARelay(workerId);
   return campaignId;
+}
+
+/** A relay as its worker reports it, and its bucket. */
+async function knowARelay(workerId: number): Promise<void> {
+  const events = { changed: () => undefined, paced: () => undefined };
+  const deliverer = { capacity: 1, deliver: () => undefined };
+  const gate = new Gate({ label: 'main', weight: 1, rate: 100, deliverer }, null, events);
+  await new RelayReport(fresh.database, [gate]).write(workerId);
+  await fresh.pool.query(`insert into relay_pace values ('main', 0, 0, now())`);
 }
 
 /** Campaigns that are over: people whom spring knows too, and one to delete. */
@@ -83,7 +115,11 @@ beforeAll(async () => {
   fresh = await freshDatabase();
   spring = await midway();
   await over('autumn', 120);
-  await over('old', 20);
+  const old = await over('old', 20);
+  await fresh.pool.query(
+    `insert into attempt (campaign_id, recipient_id, event) select campaign_id, recipient_id, 'deferred' from recipient where campaign_id = $1`,
+    [old],
+  );
   await countersAgree(fresh.database, spring);
   // What pg_stat_user_tables shows arrives there some time after the commit; vacuum and analyze write it at once.
   await fresh.pool.query('vacuum analyze');
@@ -185,9 +221,10 @@ test('deleting a campaign leaves nothing of it, and others as they were', async 
 
 test('the roles are enough to work and to look, and for no more', async () => {
   const suffix = randomBytes(4).toString('hex');
-  const [worker, report] = [`sendstate_worker_${suffix}`, `sendstate_report_${suffix}`];
+  const role = (name: string) => `sendstate_${name}_${suffix}`;
+  const [worker, report, audit] = [role('worker'), role('report'), role('audit')];
   const [grants] = blocks.filter(isGrants);
-  const sql = (grants as Block).code.replaceAll(/sendstate_(worker|report)/g, `sendstate_$1_${suffix}`);
+  const sql = (grants as Block).code.replaceAll(/sendstate_(worker|report|audit)/g, `sendstate_$1_${suffix}`);
   await fresh.pool.query(sql);
   const capture = await startCapture();
   const { campaignId } = await runningCampaign(fresh.database, 30, { name: 'by role' });
@@ -215,6 +252,7 @@ test('the roles are enough to work and to look, and for no more', async () => {
     await viewer.close();
   } finally {
     await capture.close();
-    for (const role of [worker, report]) await fresh.pool.query(`drop owned by ${role}; drop role ${role}`);
+    for (const role of [worker, report, audit])
+      await fresh.pool.query(`drop owned by ${role}; drop role ${role}`);
   }
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CAMPAIGN_STATUSES } from '../../src/database/tables.ts';
 import { cancel, pause, resume, type Sendstate, start } from '../../src/index.ts';
+import { RELAY_STATES } from '../../src/sending/gate.ts';
 import { type CampaignStatus, OUTCOMES, RETRYABLE, type SendState } from '../../src/sending/states.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
@@ -133,6 +134,19 @@ describe('a campaign', () => {
       }
     }
   });
+});
+
+test('the states of a relay are those of the code and the only ones that the table takes', async () => {
+  const section = sectionOf(page, /^## A relay$/);
+  const states = rowsOf(section, 'state').map(([first = '']) => codeIn(first)[0]);
+  expect(states).toEqual([...RELAY_STATES]);
+  const insert = (state: string) =>
+    fresh.pool.query(
+      'insert into relay (worker_id, label, state, weight, in_flight, accepted) values (0, $1, $1, 1, 0, 0)',
+      [state],
+    );
+  for (const state of RELAY_STATES) await insert(state);
+  await expect(insert('elsewhere')).rejects.toThrow(/relay_state_check/);
 });
 
 test('every statement that an arrow names is where the page says', () => {

@@ -25,20 +25,28 @@ const CLONE_LOCK = 0x636c6f6e65;
 
 /** Clones the migrated template; call it in beforeAll (or per test) and `drop()` it afterwards. */
 export async function freshDatabase(options: FreshOptions = {}): Promise<FreshDatabase> {
-  const { adminUrl, template } = inject('testServer');
+  const { adminUrl, template, poolerPort } = inject('testServer');
   const name = `sendstate_test_${randomBytes(6).toString('hex')}`;
   const from = options.migrated === false ? 'template1' : template;
   await asAdmin(adminUrl, async (client) => {
     await client.query('select pg_advisory_lock($1)', [CLONE_LOCK]);
     await client.query(`create database ${name} template ${from}`);
   });
-  const url = withDatabase(adminUrl, name);
+  const direct = withDatabase(adminUrl, name);
+  const url = poolerPort === undefined ? direct : onPort(direct, poolerPort);
   const database = await openDatabase(url, { max: options.max ?? 4, applicationName: 'sendstate-test' });
   const drop = async () => {
     await database.close();
     await asAdmin(adminUrl, (client) => client.query(`drop database if exists ${name} with (force)`));
   };
   return { url, database, pool: database.pool, drop };
+}
+
+/** The same database behind another port of this machine. */
+function onPort(url: string, port: number): string {
+  const changed = new URL(url);
+  [changed.hostname, changed.port] = ['127.0.0.1', String(port)];
+  return changed.href;
 }
 
 async function asAdmin(url: string, work: (client: pg.PoolClient) => Promise<unknown>): Promise<void> {

@@ -16,6 +16,8 @@ export interface BadLink {
   /** Resets every connection and refuses new ones until `accept`. */
   refuse(): void;
   accept(): void;
+  /** New connections lead to another port, as after a failover; those that are open stay where they are. */
+  leadTo(port: number): void;
   /** Looks at every piece from the client before it goes on; `true` cuts that connection's replies off for good. */
   spy: ((piece: Buffer) => boolean) | null;
   close(): Promise<void>;
@@ -29,7 +31,8 @@ interface Link {
 }
 
 /** Starts a proxy on 127.0.0.1 to a port of the same machine. */
-export async function startProxy(to: number): Promise<BadLink> {
+export async function startProxy(first: number): Promise<BadLink> {
+  let to = first;
   const links = new Set<Link>();
   let frozen = false;
   let refusing = false;
@@ -105,6 +108,9 @@ export async function startProxy(to: number): Promise<BadLink> {
     },
     accept: () => {
       refusing = false;
+    },
+    leadTo: (port) => {
+      to = port;
     },
     close: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));

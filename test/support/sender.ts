@@ -1,4 +1,4 @@
-import { open, parseRelay, type SendEvent, type Sendstate, send, work } from '../../src/index.ts';
+import { open, parseRelays, type SendEvent, type Sendstate, send, work } from '../../src/index.ts';
 import type { PollEnd } from '../../src/sending/poller.ts';
 import type { WorkOptions } from '../../src/verbs/work.ts';
 
@@ -19,7 +19,7 @@ export interface Sender {
 
 export interface SenderOptions extends Omit<Partial<WorkOptions>, 'relay' | 'signal' | 'onEvent'> {
   readonly databaseUrl: string;
-  /** smtp://… */
+  /** smtp://…, several with spaces between. */
   readonly relay: string;
   /** This campaign as `send`; default: everything that is due, as `work`. */
   readonly campaign?: string;
@@ -46,7 +46,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     window: 20,
     leaseSeconds: 5,
     ...rest,
-    relay: parseRelay(relay),
+    relay: parseRelays(relay),
     signal: stopping.signal,
     onEvent: (event) => {
       events.push(event);

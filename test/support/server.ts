@@ -7,6 +7,7 @@ import { PostgreSqlContainer } from '@testcontainers/postgresql';
 import { openDatabase } from '../../src/database/connect.ts';
 import { ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { startPooler } from './pooler.ts';
 
 /** What a test file is told about the server of the run; it crosses a process boundary, so it is plain data. */
 export interface TestServer {
@@ -15,6 +16,8 @@ export interface TestServer {
   /** The migrated database that is cloned. */
   readonly template: string;
   readonly source: 'DATABASE_URL' | 'container' | 'embedded';
+  /** The port of a PgBouncer through which tests reach their databases (TEST_THROUGH=pgbouncer); undefined: directly. */
+  readonly poolerPort: number | undefined;
 }
 
 interface Running {
@@ -35,9 +38,11 @@ export async function startTestServer(): Promise<{ server: TestServer; stop: () 
     await running.stop();
     throw error;
   }
+  const pooler = process.env.TEST_THROUGH === 'pgbouncer' ? await startPooler(running.url) : undefined;
   return {
-    server: { adminUrl: running.url, template, source: running.source },
+    server: { adminUrl: running.url, template, source: running.source, poolerPort: pooler?.port },
     stop: async () => {
+      await pooler?.end();
       await onAdmin(running.url, `drop database if exists ${template}`);
       await running.stop();
     },

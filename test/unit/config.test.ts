@@ -19,7 +19,7 @@ const writeEnv = (text: string) => writeFile(path.join(cwd, '.env'), text);
 
 /** The three places as one text each, for comparing who won. */
 function told(config: Config): Record<string, string | undefined> {
-  const relay = config.relay;
+  const [relay] = config.relays;
   return {
     database: config.databaseUrl?.reveal(),
     relay: relay === undefined ? undefined : `${relay.host}:${relay.port}`,
@@ -101,7 +101,7 @@ describe('who is heard', () => {
 
 test('nobody can change it', () => {
   const config = loadConfig({ env: { SMTP_URL: 'smtp://mail.example' }, cwd });
-  expect([config, config.embedded, config.relay].map((part) => Object.isFrozen(part))).toEqual([
+  expect([config, config.embedded, config.relays].map((part) => Object.isFrozen(part))).toEqual([
     true,
     true,
     true,

@@ -17,6 +17,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   campaigns: ['errors', 'database'],
   sending: ['errors', 'database', 'campaigns', 'message', 'smtp'],
   progress: ['database'],
+  metrics: ['errors', 'version', 'database', 'sending'],
+  hooks: ['errors', 'sending'],
   verbs: [
     'errors',
     'version',
@@ -28,6 +30,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'sending',
     'progress',
   ],
+  web: ['errors', 'version', 'database', 'campaigns', 'metrics', 'verbs'],
   index: [
     'errors',
     'version',
@@ -38,7 +41,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'campaigns',
     'sending',
     'progress',
+    'metrics',
+    'hooks',
     'verbs',
+    'web',
   ],
   config: ['errors', 'database', 'message', 'smtp'],
   commands: ['errors', 'config', 'database', 'progress', 'index'],
@@ -60,6 +66,7 @@ const PURE = [
   'sending/retry.ts',
   'sending/holding.ts',
   'sending/breaker.ts',
+  'sending/throttle.ts',
   'progress/format.ts',
 ];
 const IMPURE =

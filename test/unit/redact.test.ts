@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { redactDelivery, redacted, secretsOf } from '../../src/smtp/redact.ts';
 import { parseRelay } from '../../src/smtp/relay.ts';
+import { makeReply } from '../../src/smtp/reply-text.ts';
 
 test('no form of a password survives, whatever stands around it', () => {
   fc.assert(
@@ -38,4 +39,31 @@ test('the words of a reply and the reason of a failure are cleaned, the rest of 
   const lost = { kind: 'not-sent', why: 'after hunter2', code: 'EAUTH' } as const;
   expect(redactDelivery(lost, secrets)).toEqual({ ...lost, why: 'after ***' });
   expect(secretsOf(parseRelay('smtp://127.0.0.1'))).toEqual([]);
+});
+
+const relayWith = (password: string, more = '') =>
+  parseRelay(`smtp://kim:${encodeURIComponent(password)}@127.0.0.1?auth-in-clear=yes${more}`);
+const said = (lines: readonly string[], secrets: readonly string[]) => {
+  const delivery = { kind: 'replied', stage: 'auth', reply: makeReply(535, lines) } as const;
+  const shown = redactDelivery(delivery, secrets);
+  return shown.kind === 'replied' ? shown.reply.text : '';
+};
+
+test('a token that is longer than what is kept of a reply does not show its beginning', () => {
+  const token = Array.from({ length: 150 }, (_, i) => `ya29.${i}x`).join('');
+  const text = said([`I do not take ${token} from you`], secretsOf(relayWith(token, '&auth=xoauth2')));
+  expect(text).toMatch(/^I do not take \*\*\*/);
+  expect(text).not.toContain(token.slice(0, 12));
+});
+
+test('nor does one that the relay spread over several lines, nor one that cleaning changed', () => {
+  const token = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+  const secrets = secretsOf(relayWith(token));
+  expect(said([token.slice(0, 31), token.slice(31)], secrets)).toBe('*** ***');
+  expect(said(['is it a  b\tc?'], secretsOf(relayWith('a  b\tc')))).toBe('is it ***?');
+});
+
+test('the whole of what XOAUTH2 sends is a form of the token', () => {
+  const initial = Buffer.from('user=kim\u0001auth=Bearer t0ken-t0ken\u0001\u0001').toString('base64');
+  expect(said([`not ${initial}`], secretsOf(relayWith('t0ken-t0ken', '&auth=xoauth2')))).toBe('not ***');
 });

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SendstateError } from '../../src/errors.ts';
-import { describeRelay, needsTls, parseRelay, tlsOptions } from '../../src/smtp/relay.ts';
+import { describeRelay, needsTls, parseRelay, parseRelays, tlsOptions } from '../../src/smtp/relay.ts';
 
 describe('parseRelay', () => {
   test('fills in every default', () => {
@@ -136,6 +136,66 @@ test('certificates are checked for the host, or for the name that was given', ()
   const missing = catchError(() => tlsOptions(parseRelay('smtps://h?ca=/nowhere.pem')));
   expect(missing.code).toBe('RELAY_CA');
   expect(missing.message).toContain('/nowhere.pem');
+});
+
+describe('several relays', () => {
+  test('white space parts them, each has options of its own, and a name', () => {
+    const relays = parseRelays(
+      ' smtp://kim:a%20b@one.example?weight=9&rate=3000/min\n\tsmtps://[::1]?label=backup-2&weight=0  smtp://Two.example:2525 ',
+    );
+    expect(relays.map(({ label, weight, rate }) => [label, weight, rate])).toEqual([
+      ['one.example:587', 9, 50],
+      ['backup-2', 0, null],
+      ['two.example:2525', 1, null],
+    ]);
+    expect(relays[0].password?.reveal()).toBe('a b');
+    expect(Object.isFrozen(relays)).toBe(true);
+  });
+
+  test('two of one name cannot be told apart', () => {
+    const two = 'smtp://kim:s3cr3t@one.example smtp://lee:s3cr3t@one.example';
+    const error = catchError(() => parseRelays(two));
+    expect(error.code).toBe('RELAY_URL');
+    expect(error.message).toContain('one.example:587');
+    expect(error.hint).toContain('label=');
+    expect(`${error.message} ${error.hint}`).not.toContain('s3cr3t');
+    expect(parseRelays(`${two}?label=lee`)).toHaveLength(2);
+  });
+
+  test('a space in a password that was not encoded shows nothing of it', () => {
+    const error = catchError(() => parseRelays('smtp://kim:s3cr3t phrase@one.example'));
+    expect(error.code).toBe('RELAY_URL');
+    expect(`${error.message} ${error.hint}`).not.toMatch(/s3cr3t|phrase/);
+    expect(error.hint).toContain('%20');
+  });
+
+  test.each([
+    'weight=-1',
+    'weight=1001',
+    'weight=1.5',
+    'rate=0/s',
+    'rate=10',
+    'rate=x',
+    'rate=2000000/s',
+    'label=',
+    'label=a%20b',
+    'label=a:b',
+  ])('wrong: %s', (option) => {
+    expect(catchError(() => parseRelays(`smtp://one.example?${option}`)).code).toBe('RELAY_URL');
+  });
+
+  test('whatever is written is read or refused, and a password is in no error', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 30 }), { maxLength: 5 }), (parts) => {
+        try {
+          parseRelays(parts.map((part) => `smtp://kim:s3cr3t-${part}`).join(' '));
+        } catch (error) {
+          expect(error).toBeInstanceOf(SendstateError);
+          expect(String(error)).not.toContain('s3cr3t');
+        }
+      }),
+    );
+  });
 });
 
 function catchError(run: () => unknown): SendstateError {

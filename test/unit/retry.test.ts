@@ -20,7 +20,12 @@ import {
 import type { Delivery } from '../../src/smtp/deliverer.ts';
 
 const recipient = { recipientId: 7, address: 'kim@example.com', vars: {}, attempts: 0, maybeSent: 0 };
-const policy = { maxAttempts: 5, expiresAt: 10_000, onUnconfirmed: 'resend' } as const;
+const policy = {
+  maxAttempts: 5,
+  expiresAt: 10_000,
+  onUnconfirmed: 'resend',
+  retryAfterSeconds: FIRST_RETRY_SECONDS,
+} as const;
 const replied = (code: number, text: string): Delivery => ({
   kind: 'replied',
   stage: 'rcpt',
@@ -29,21 +34,22 @@ const replied = (code: number, text: string): Delivery => ({
 
 describe('retry', () => {
   test('waits 5, 10, 20, 40 minutes and so on, at most four hours', () => {
-    expect([1, 2, 3, 4, 5, 6, 7, 50].map((attempts) => retryDelay(attempts, 0, 0) / 60)).toEqual([
+    expect([1, 2, 3, 4, 5, 6, 7, 50].map((attempts) => retryDelay(300, attempts, 0) / 60)).toEqual([
       5, 10, 20, 40, 80, 160, 240, 240,
     ]);
+    expect([1, 2, 3, 20].map((attempts) => retryDelay(1, attempts, 0))).toEqual([1, 2, 4, 14_400]);
   });
 
-  test('never waits less than the minimum or the first step, never more than the cap and its jitter', () => {
+  test('never waits less than the first step, never more than the cap and its jitter', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 200 }),
-        fc.integer({ min: 0, max: 600 }),
+        fc.integer({ min: 1, max: 2 * LONGEST_RETRY_SECONDS }),
         fc.double({ min: 0, max: 0.999, noNaN: true }),
-        (attempts, minimum, random) => {
-          const seconds = retryDelay(attempts, minimum, random);
-          expect(seconds).toBeGreaterThanOrEqual(Math.max(minimum, FIRST_RETRY_SECONDS));
-          expect(seconds).toBeLessThanOrEqual(LONGEST_RETRY_SECONDS * 1.2);
+        (attempts, first, random) => {
+          const seconds = retryDelay(first, attempts, random);
+          expect(seconds).toBeGreaterThanOrEqual(first);
+          expect(seconds).toBeLessThanOrEqual(Math.max(LONGEST_RETRY_SECONDS, first) * 1.2);
         },
       ),
     );
@@ -66,6 +72,25 @@ describe('retry', () => {
       reason: '451 4.7.1 greylisted',
     });
     expect(decide(3, recipient, delivery, verdict, policy, 10_000, 0)).toMatchObject({ outcome: 'expired' });
+  });
+
+  test('whose domain is limited is not expired by age at the first attempt, and is at the second', () => {
+    const limited = { ...recipient, limited: true };
+    const late = policy.expiresAt + 1;
+    const retry = { kind: 'retry', minDelaySeconds: 0 } as const;
+    const put = { outcome: null, charged: 1, retrySeconds: FIRST_RETRY_SECONDS };
+    expect(decide(3, limited, replied(451, 'later'), retry, policy, late, 0)).toMatchObject(put);
+    expect(decide(3, limited, replied(421, 'busy'), { kind: 'backoff' }, policy, late, 0)).toMatchObject(put);
+    for (const [delivery, verdict] of [
+      [replied(451, 'later'), retry],
+      [replied(421, 'busy'), { kind: 'backoff' }],
+    ] as const) {
+      expect(decide(3, { ...limited, attempts: 1 }, delivery, verdict, policy, late, 0).outcome).toBe(
+        'expired',
+      );
+      const once = { ...policy, maxAttempts: 1 };
+      expect(decide(3, limited, delivery, verdict, once, late, 0).outcome).toBe('expired');
+    }
   });
 
   test("trouble of the relay is nobody's fault: the row comes back as it was", () => {

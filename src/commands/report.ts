@@ -1,0 +1,56 @@
+import { writeFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { stringify } from 'csv-stringify/sync';
+import { messageOf, SendstateError } from '../errors.ts';
+import { type Report, report } from '../index.ts';
+import { reportHtml } from '../progress/report-html.ts';
+import { reportMarkdown, reportRows } from '../progress/report-text.ts';
+import { type Context, withDatabase } from './context.ts';
+
+const FORMATS = {
+  html: reportHtml,
+  md: reportMarkdown,
+  json: (found: Report) => `${JSON.stringify(found, null, 2)}\n`,
+  // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
+  csv: (found: Report) =>
+    stringify(reportRows(found), { bom: true, record_delimiter: '\r\n', escape_formulas: true }),
+};
+type Format = keyof typeof FORMATS;
+
+async function runReport(
+  context: Context,
+  name: string,
+  flags: { readonly format: Format; readonly out?: string },
+): Promise<void> {
+  const text = FORMATS[flags.format](await withDatabase(context, (app) => report(app, name)));
+  if (flags.out === undefined) {
+    context.out(text.trimEnd());
+    return;
+  }
+  try {
+    await writeFile(flags.out, text);
+  } catch (error) {
+    throw new SendstateError('report-file', `Cannot write ${flags.out}: ${messageOf(error)}`, {
+      hint: 'Name a file that you may write with --out, or leave --out away and redirect the output.',
+      cause: error,
+    });
+  }
+  context.err(`Wrote ${flags.out}.`);
+}
+
+/** `report NAME` */
+export function registerReport(program: Command, contextOf: (command: Command) => Context): void {
+  program
+    .command('report')
+    .description('a summary to keep or to send on: totals, timeline, failures by reason and by domain')
+    .argument('<name>', 'the campaign')
+    .addOption(
+      new Option('--format <format>', 'html (one file with nothing to load), md, json or csv')
+        .choices(Object.keys(FORMATS))
+        .default('html'),
+    )
+    .option('--out <file>', 'where to write it (default: standard output)')
+    .action((name: string, flags: { format: Format; out?: string }, command: Command) =>
+      runReport(contextOf(command), name, flags),
+    );
+}

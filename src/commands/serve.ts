@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { messageOf, SendstateError } from '../errors.ts';
+import { serve } from '../index.ts';
+import { printable } from '../progress/format.ts';
+import { type Context, withDatabase } from './context.ts';
+import { integer } from './options.ts';
+
+interface ServeFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly tokenFile?: string;
+  readonly readOnly?: boolean;
+  readonly mask?: boolean;
+}
+
+/** The token of the file, else of the environment, else none. */
+async function tokenOf({ config }: Context, file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return config.token?.reveal();
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new SendstateError('web-token', `Cannot read the token from ${file}: ${messageOf(error)}`, {
+      hint: 'Make one: openssl rand -hex 32 > token',
+      cause: error,
+    });
+  }
+}
+
+async function runServe(context: Context, flags: ServeFlags): Promise<void> {
+  const { port, host, readOnly, mask } = flags;
+  const token = await tokenOf(context, flags.tokenFile);
+  const stopped = Promise.withResolvers<void>();
+  context.signal.addEventListener('abort', () => stopped.resolve(), { once: true });
+  await withDatabase(
+    context,
+    async (app) => {
+      const note = (words: string) => context.err(printable(words));
+      const { url, close } = await serve(app, { port, host, token, readOnly, mask, note });
+      if (context.json) context.out(JSON.stringify({ url }));
+      else context.out(`The page is at ${url}/ (Ctrl-C ends it).`);
+      await stopped.promise;
+      await close();
+    },
+    { max: 6 },
+  );
+}
+
+/** `serve` */
+export function registerServe(program: Command, contextOf: (command: Command) => Context): void {
+  program
+    .command('serve')
+    .description(
+      'a web page with the progress of all campaigns, for this machine only unless there is a token',
+    )
+    .option('--port <n>', 'where to listen; 0: any free port', integer(0, 65_535), 8025)
+    .option('--host <address>', 'other than loopback needs a token', '127.0.0.1')
+    .option('--token-file <file>', 'a file that holds the token (default: SENDSTATE_TOKEN)')
+    .option('--read-only', 'no buttons; nothing can be changed')
+    .option('--mask', 'show addresses as k…@example.com')
+    .option('--json', 'print {"url"} when it listens')
+    .action((flags: ServeFlags, command: Command) => runServe(contextOf(command), flags));
+}

@@ -1,0 +1,14 @@
+import { printable } from '../progress/format.ts';
+
+/** Lines for people: what a stranger wrote into a name, a file or a reply is shown and never obeyed. */
+export function legible(text: string): string {
+  return text.replace(/[^\n\t]+/g, printable);
+}
+
+/** JSON for programs that a terminal may show: the same data, with what a terminal would obey spelled as \\uXXXX. */
+export function legibleJson(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,21 @@
+import type { Meter } from './meter.ts';
+import type { RetryPolicy } from './retry.ts';
+
+/** What the worker needs to know of a campaign. */
+export interface WorkerCampaign extends RetryPolicy {
+  readonly campaignId: number;
+  readonly name: string;
+  /** Mails per second over all workers, or null. */
+  readonly rate: number | null;
+}
+
+export interface WorkerOptions {
+  /** Recipients in a claim. Default 500: the claim's round trip and commit cost 1/500 of a millisecond a mail. */
+  readonly batch: number;
+  /** Recipients that may be in doubt after a crash. Default 4 × the relay's capacity, at least 200. */
+  readonly window: number;
+  /** Whether mails may be handed over: the worker's lease. */
+  readonly leaseValid: () => boolean;
+  /** What is counted and timed; null: nothing is. */
+  readonly meter: Meter | null;
+}

@@ -1,0 +1,149 @@
+import { type Context, Hono } from 'hono';
+import { getCookie, setCookie } from 'hono/cookie';
+import { findCampaign } from '../campaigns/campaigns.ts';
+import { checkSchema } from '../database/migrate.ts';
+import { messageOf, SendstateError } from '../errors.ts';
+import { databaseRegistry } from '../metrics/database.ts';
+import { apiRoutes } from './api.ts';
+import type { Desk, Env, Routes } from './context.ts';
+import type { Topic } from './feed.ts';
+import { headers, isKnown, ownAction, ownName } from './guard.ts';
+import { problemPage, roomOf } from './layout.ts';
+import { askToken, loginRoutes } from './login.ts';
+import { campaignPage, listPage, searchPage } from './pages.ts';
+import { isUnexpected, tell } from './problems.ts';
+import { shared } from './shared.ts';
+import { eventStream } from './stream.ts';
+import { LANGUAGES, languageOf } from './words.ts';
+
+/** How long an answer about readiness is good, milliseconds: however often it is asked, the database is asked once a second. */
+const READY_MS = 1_000;
+const LANGUAGE_COOKIE = 'sendstate-language';
+/** A year, seconds. */
+const LANGUAGE_SECONDS = 365 * 86_400;
+
+export interface AppOptions {
+  /** More routes behind the same login, such as metrics. They are asked before the pages. */
+  readonly extraRoutes?: ((routes: Routes, desk: Desk) => void) | undefined;
+}
+
+/**
+ * Everything that the server answers. The order is the protection: headers on everything; then what is no secret (health, assets,
+ * login); then only who is known; then, of what changes something, only what our own page asks.
+ */
+export function createApp(desk: Desk, { extraRoutes }: AppOptions = {}): Routes {
+  const routes = new Hono<Env>();
+  routes.onError((error, c) => explain(desk, c, error));
+  routes.notFound((c) => {
+    const hint = 'The campaigns are at /';
+    return explain(desk, c, new SendstateError('web-page-unknown', 'There is no such page', { hint }));
+  });
+  routes.use(headers);
+  routes.use(async (c, next) => {
+    c.set('language', languageOf(getCookie(c, LANGUAGE_COOKIE), c.req.header('accept-language')));
+    await next();
+  });
+  healthRoutes(desk, routes);
+  routes.use(ownName(desk));
+  assetRoutes(desk, routes);
+  routes.route('/', loginRoutes(desk));
+  routes.use(async (c, next) => {
+    if (isKnown(desk, c, Date.now())) return await next();
+    if (wantsPage(c)) return askToken(desk, c, c.req.path, null, 401);
+    throw new SendstateError('web-login', 'Nobody is logged in', {
+      hint: 'Log in at /login, or send the token: Authorization: Bearer TOKEN',
+    });
+  });
+  routes.use(ownAction(desk));
+  metricsRoute(desk, routes);
+  extraRoutes?.(routes, desk);
+  pageRoutes(desk, routes);
+  routes.get('/api/whoami', (c) => c.json({ readOnly: desk.readOnly, mask: desk.mask }));
+  routes.get('/api/events', (c) => eventStream(desk.feed, topicOf(c.req.query('id'))));
+  routes.route('/api', apiRoutes(desk));
+  return routes;
+}
+
+/** By number, so that a page that comes again while the database is away needs no answer of it. */
+function topicOf(id: string | undefined): Topic {
+  if (id === undefined) return 'list';
+  if (/^[1-9]\d{0,14}$/.test(id)) return Number(id);
+  throw new SendstateError('web-events', 'That is no number of a campaign', {
+    hint: 'Ask for /api/events?id=7, or without id for all campaigns.',
+  });
+}
+
+function healthRoutes({ app }: Desk, routes: Routes): void {
+  const ready = shared<string, void>(() => checkSchema(app.database), READY_MS);
+  routes.get('/healthz', (c) => c.json({ ok: true }));
+  routes.get('/readyz', async (c) => {
+    try {
+      await ready('schema');
+      return c.json({ ok: true });
+    } catch (error) {
+      // Anybody may ask, so it says what kind of trouble it is and not where the database lives.
+      return c.json({ ok: false, code: tell(error).code }, 503);
+    }
+  });
+}
+
+/** For Prometheus, which sends the token as `authorization: {credentials: …}` where there is one. */
+function metricsRoute({ app }: Desk, routes: Routes): void {
+  const registry = databaseRegistry(app.database);
+  routes.get('/metrics', async (c) => {
+    c.header('content-type', registry.contentType);
+    return c.body(await registry.metrics());
+  });
+}
+
+function assetRoutes({ assets }: Desk, routes: Routes): void {
+  routes.get('/assets/:name', (c) => {
+    const asset = assets.get(c.req.param('name'));
+    if (asset === undefined) return c.notFound();
+    c.header('etag', asset.etag);
+    // Asked again each time, answered with nothing while it is the same: an upgrade shows at once.
+    c.header('cache-control', 'no-cache');
+    if (c.req.header('if-none-match') === asset.etag) return c.body(null, 304);
+    c.header('content-type', asset.type);
+    return c.body(new Uint8Array(asset.body));
+  });
+}
+
+function pageRoutes(desk: Desk, routes: Routes): void {
+  routes.use(async (c, next) => {
+    const language = LANGUAGES.find((one) => one === c.req.query('lang'));
+    if (language === undefined) return await next();
+    setCookie(c, LANGUAGE_COOKIE, language, { path: '/', sameSite: 'Lax', maxAge: LANGUAGE_SECONDS });
+    return c.redirect(c.req.path, 303);
+  });
+  const room = (c: Context<Env>) => roomOf(desk, c.get('language'), c.req.path);
+  routes.get('/', (c) => c.html(listPage(room(c))));
+  routes.get('/search', (c) => c.html(searchPage(room(c))));
+  routes.get('/campaigns/:name', async (c) => {
+    const { campaignId, name } = await findCampaign(desk.app.database, c.req.param('name'));
+    return c.html(campaignPage(room(c), { id: campaignId, name }));
+  });
+}
+
+const wantsPage = (c: Context<Env>) =>
+  c.req.method === 'GET' &&
+  !c.req.path.startsWith('/api/') &&
+  /text\/html/.test(c.req.header('accept') ?? '');
+
+/** An error as its reader wants it: a page for a person, JSON with message and hint for a program. */
+function explain(desk: Desk, c: Context<Env>, error: unknown): Response | Promise<Response> {
+  const { status, code, message, hint } = tell(error);
+  // The path without its query: that may hold an address.
+  if (isUnexpected(error)) desk.note(`${c.req.method} ${c.req.path}: ${messageOf(error)}`);
+  if (wantsPage(c)) {
+    const language = c.get('language') ?? 'en';
+    const page = problemPage(roomOf(desk, language, '/'), {
+      message,
+      hint,
+      found: status !== 404,
+      passing: status === 503,
+    });
+    return c.html(page, status);
+  }
+  return c.json({ code, message, hint }, status);
+}

@@ -1,0 +1,29 @@
+import type { HttpBindings } from '@hono/node-server';
+import type { Hono } from 'hono';
+import type { Sendstate } from '../verbs/open.ts';
+import type { Keeper, Limiter } from './access.ts';
+import type { Asset } from './assets.ts';
+import type { Feed } from './feed.ts';
+import type { Language } from './words.ts';
+
+/** What every request has with it. */
+export interface Env {
+  Bindings: HttpBindings;
+  Variables: { language: Language };
+}
+
+export type Routes = Hono<Env>;
+
+/** What the routes work with. */
+export interface Desk {
+  readonly app: Sendstate;
+  readonly feed: Feed;
+  readonly assets: ReadonlyMap<string, Asset>;
+  /** Who may come in; undefined: everybody who reaches us, which is this machine alone. */
+  readonly keeper: Keeper | undefined;
+  readonly limiter: Limiter;
+  readonly readOnly: boolean;
+  readonly mask: boolean;
+  /** Told of errors that nobody foresaw; never of a token or an address. */
+  readonly note: (words: string) => void;
+}

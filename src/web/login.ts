@@ -1,0 +1,80 @@
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { deleteCookie, setCookie } from 'hono/cookie';
+import { SendstateError } from '../errors.ts';
+import { SESSION_SECONDS } from './access.ts';
+import type { Desk, Env, Routes } from './context.ts';
+import { addressOf, refuseStrangers, SESSION_COOKIE } from './guard.ts';
+import { type LoginProblem, loginPage, roomOf } from './layout.ts';
+
+/** Bytes of a login form at most. */
+const FORM_BYTES = 8 * 1024;
+
+/** The form that the token is typed into, and the way out. */
+export function loginRoutes(desk: Desk): Routes {
+  const { keeper, limiter } = desk;
+  const routes = new Hono<Env>();
+  routes.use(
+    bodyLimit({
+      maxSize: FORM_BYTES,
+      onError: () => {
+        throw new SendstateError('web-too-large', 'That is too much for a form');
+      },
+    }),
+  );
+  routes.get('/login', (c) => (keeper === undefined ? c.redirect('/') : askToken(desk, c, '/', null, 200)));
+  routes.post('/login', async (c) => {
+    refuseStrangers(c);
+    const form = await c.req.parseBody();
+    const next = ownPath(form.next);
+    if (keeper === undefined) return c.redirect(next, 303);
+    const [address, now] = [addressOf(c), Date.now()];
+    const waits = limiter.waits(address, now);
+    if (waits > 0) {
+      c.header('retry-after', String(waits));
+      return askToken(desk, c, next, { word: 'tokenWait', n: String(waits) }, 429);
+    }
+    if (typeof form.token !== 'string' || !keeper.knows(form.token.trim())) {
+      limiter.failed(address, now);
+      return askToken(desk, c, next, { word: 'tokenWrong', n: '' }, 401);
+    }
+    setCookie(c, SESSION_COOKIE, keeper.session(now), {
+      httpOnly: true,
+      sameSite: 'Strict',
+      path: '/',
+      maxAge: SESSION_SECONDS,
+      secure: isEncrypted(c),
+    });
+    return c.redirect(next, 303);
+  });
+  routes.post('/logout', (c) => {
+    refuseStrangers(c);
+    deleteCookie(c, SESSION_COOKIE, { path: '/', secure: isEncrypted(c) });
+    return c.redirect('/', 303);
+  });
+  return routes;
+}
+
+export function askToken(
+  desk: Desk,
+  c: Context<Env>,
+  next: string,
+  problem: LoginProblem | null,
+  status: 200 | 401 | 429,
+): Response | Promise<Response> {
+  return c.html(loginPage(roomOf(desk, c.get('language'), '/login'), next, problem), status);
+}
+
+/**
+ * Whether the browser's side is https, by the word of the proxy that ends it. Somebody who claims it wrongly gets a cookie that
+ * his own browser does not take.
+ */
+function isEncrypted(c: Context<Env>): boolean {
+  return c.req.header('x-forwarded-proto')?.split(',')[0]?.trim() === 'https';
+}
+
+/** Where to go after the login: a path of ours, and nothing that a browser would take for another host. */
+export function ownPath(path: unknown): string {
+  if (typeof path !== 'string' || !/^\/(?![/\\])[^\\\s]*$/.test(path)) return '/';
+  return path;
+}

@@ -1,0 +1,114 @@
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import { codeOf } from '../database/problems.ts';
+import { messageOf, SendstateError } from '../errors.ts';
+import type { Sendstate } from '../verbs/open.ts';
+import { isLoopback, Keeper, Limiter, SHORTEST_TOKEN } from './access.ts';
+import { type AppOptions, createApp } from './app.ts';
+import { loadAssets } from './assets.ts';
+import type { Desk } from './context.ts';
+import { Feed } from './feed.ts';
+import { maskedAll } from './mask.ts';
+import { tell } from './problems.ts';
+import { look } from './snapshot.ts';
+
+export interface ServeOptions extends AppOptions {
+  /** Default 8025; 0: any free one. */
+  readonly port?: number | undefined;
+  /** The address to listen at. Default 127.0.0.1; any that others can reach needs a token. */
+  readonly host?: string | undefined;
+  /** Who knows it may look and press buttons. At least 16 characters. */
+  readonly token?: string | undefined;
+  /** Nothing can be changed. Default false. */
+  readonly readOnly?: boolean | undefined;
+  /** Addresses are shown as k…@example.com, and mails not at all. Default false. */
+  readonly mask?: boolean | undefined;
+  /** Told of errors that nobody foresaw. */
+  readonly note?: ((words: string) => void) | undefined;
+}
+
+export interface Served {
+  /** http://127.0.0.1:8025 */
+  readonly url: string;
+  /** Ends the streams of all viewers and stops. */
+  close(): Promise<void>;
+}
+
+/** Milliseconds that answers which are being written get at the end. */
+const END_WITHIN_MS = 500;
+
+/**
+ * Serves the web page: campaigns and their progress, live. By default only this machine can reach it.
+ * @throws SendstateError `web-token` (missing or too short), `web-port` (taken, not allowed)
+ */
+export async function serve(app: Sendstate, options: ServeOptions = {}): Promise<Served> {
+  const { port = 8025, host = '127.0.0.1', token, readOnly = false, mask = false } = options;
+  checkToken(host, token);
+  const feed = new Feed({
+    look: async (watched) => {
+      const snapshot = await look(app.database, watched);
+      return mask ? maskedAll(snapshot) : snapshot;
+    },
+    explain: (error) => tell(error).message,
+  });
+  const desk: Desk = {
+    app,
+    feed,
+    assets: await loadAssets(),
+    keeper: token === undefined ? undefined : new Keeper(token),
+    limiter: new Limiter(),
+    readOnly,
+    mask,
+    note: options.note ?? (() => undefined),
+  };
+  const server = createAdaptorServer({ fetch: createApp(desk, options).fetch });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(cannotListen(host, port, error)));
+    server.listen(port, host.replace(/^\[(.*)\]$/, '$1'), resolve);
+  });
+  const close = async () => {
+    feed.close();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    const cut = setTimeout(
+      () => 'closeAllConnections' in server && server.closeAllConnections(),
+      END_WITHIN_MS,
+    );
+    await closed;
+    clearTimeout(cut);
+  };
+  return { url: urlOf(server.address() as AddressInfo), close };
+}
+
+function checkToken(host: string, token: string | undefined): void {
+  const make =
+    'Make one and keep it in a file: openssl rand -hex 32 > token; then sendstate serve --token-file token';
+  if (token !== undefined && token.length < SHORTEST_TOKEN) {
+    throw new SendstateError(
+      'web-token',
+      `The token has ${token.length} characters; at least ${SHORTEST_TOKEN} are needed, 32 or more are good`,
+      { hint: make },
+    );
+  }
+  if (token !== undefined || isLoopback(host)) return;
+  throw new SendstateError('web-token', `${host} can be reached by others, so a token is needed`, {
+    hint: make,
+  });
+}
+
+function cannotListen(host: string, port: number, error: Error): SendstateError {
+  const hints: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'Something listens there already. Take another: --port 8026',
+    EACCES: 'Ports below 1024 are for root. Take another: --port 8025',
+    EADDRNOTAVAIL: 'This machine has no such address; see: ip address',
+    ENOTFOUND: 'That name is not known; give an address, such as 127.0.0.1',
+  };
+  const hint = hints[codeOf(error)];
+  return new SendstateError('web-port', `Cannot listen at ${host}, port ${port}: ${messageOf(error)}`, {
+    ...(hint === undefined ? {} : { hint }),
+    cause: error,
+  });
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { claimFresh } from '../../src/sending/claim.ts';
+import { record } from '../../src/sending/record.ts';
+import { report } from '../../src/verbs/report.ts';
+import { registered, result, runningCampaign } from '../support/campaign.ts';
+import { type Desk, startDesk } from '../support/cli.ts';
+
+let desk: Desk;
+beforeAll(async () => {
+  desk = await startDesk();
+});
+afterAll(() => desk.end());
+
+/** Forty people: 30 sent, 6 rejected, 2 in doubt and held, 2 waiting. */
+async function halfDone(): Promise<string> {
+  const { fresh } = desk;
+  const { campaignId, name } = await runningCampaign(fresh.database, 40);
+  await fresh.pool.query(
+    `update recipient set address = replace(address, 'example.com', 'naver.example') where campaign_id = $1 and recipient_id % 2 = 0`,
+    [campaignId],
+  );
+  const workerId = await registered(fresh.database);
+  const claim = await claimFresh(fresh.database, { campaignId, workerId, limit: 40, after: 0 });
+  const people = claim?.recipients ?? [];
+  const claimId = claim?.claimId ?? 0;
+  const unknown = { replyCode: 550, reason: '550 5.1.1 <…> unknown' };
+  const results = people.slice(0, 38).map(({ recipientId }, index) => {
+    if (index < 30) return result(claimId, recipientId, 'sent');
+    if (index < 36) return result(claimId, recipientId, 'rejected', unknown);
+    return result(claimId, recipientId, 'unconfirmed', { maybeSent: 1, reason: 'the reply was not seen' });
+  });
+  await record(fresh.database, campaignId, workerId, results, []);
+  return name;
+}
+
+test('its sums are those of the table', async () => {
+  const name = await halfDone();
+  const found = await report(
+    { database: desk.fresh.database, embedded: false, close: async () => undefined },
+    name,
+  );
+  expect(found.progress).toMatchObject({ total: 40, done: 38, claimed: 2 });
+  expect(found.maybeSent).toBe(2);
+  expect(found.retriedRecipients).toBe(0);
+  expect(found.failures.map(({ recipients, outcome }) => [outcome, recipients])).toEqual([
+    ['rejected', 6],
+    ['unconfirmed', 2],
+  ]);
+  expect(found.otherFailures).toBe(0);
+  expect(found.domains.map(({ domain }) => domain).sort()).toEqual(['example.com', 'naver.example']);
+  const sum = (of: 'recipients' | 'sent' | 'failed' | 'open') =>
+    found.domains.reduce((all, one) => all + one[of], 0);
+  expect([sum('recipients'), sum('sent'), sum('failed'), sum('open')]).toEqual([40, 30, 8, 2]);
+  expect(found.curve.reduce((all, { sent, failed }) => all + sent + failed, 0)).toBe(38);
+  expect(found.curveSeconds).toBe(5);
+});
+
+test('the command writes it in each format', async () => {
+  const name = await halfDone();
+  const html = await desk.run(['report', name, '--out', 'report.html']);
+  expect(html).toMatchObject({ code: 0, stdout: '' });
+  expect(await desk.read('report.html')).toContain('<svg');
+  const printed = async (format: string) => (await desk.run(['report', name, '--format', format])).stdout;
+  expect(JSON.parse(await printed('json'))).toMatchObject({ progress: { name, total: 40 }, maybeSent: 2 });
+  expect(await printed('md')).toContain('| 6 | rejected |');
+  expect(await printed('csv')).toContain('outcome,sent,,30');
+  const nowhere = await desk.run(['report', name, '--out', 'no/x.html']);
+  expect(nowhere.code).toBe(1);
+  expect(nowhere.stderr).toMatch(/Cannot write no\/x\.html.*\nName a file/s);
+  expect((await desk.run(['report', 'nobody'])).stderr).toContain('nobody');
+});

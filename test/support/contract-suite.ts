@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BrokerPool } from '../../bench/broker-pool.ts';
+import { missing } from '../../bench/brokers/index.ts';
+import { runCampaign } from '../../bench/campaign-run.ts';
+import type { BrokerName, Design } from '../../bench/contract.ts';
+import { runCrash } from '../../bench/crash-run.ts';
+import { DESIGN_NAMES, loadDesign } from '../../bench/designs/index.ts';
+import { countOf } from '../../bench/fate.ts';
+import { runQueue } from '../../bench/queue-run.ts';
+import { type Line, linesOf, Stage } from '../../bench/stage.ts';
+import { runTell } from '../../bench/tell-run.ts';
+import { VerifyingSink } from '../../bench/verifying-sink.ts';
+
+const PEOPLE = 200;
+const FAILURES = { temporary: 0.05, permanent: 0.03, seed: 7 };
+/** A run that takes longer is broken, milliseconds. */
+const PATIENCE_MS = 60_000;
+/** How long is waited for people who, by the design's own account, will never come, milliseconds. */
+const STUCK_PATIENCE_MS = 6_000;
+
+/**
+ * What every design of the benchmark promises, tried against its real broker with real processes that are really killed. All
+ * designs of one broker; where the broker is not installed they are left out and it is said, but not where CI is set.
+ */
+export async function contractSuite(broker: BrokerName): Promise<void> {
+  const designs = (await Promise.all(DESIGN_NAMES.map(loadDesign))).filter((one) => one.broker === broker);
+  const how = broker === 'none' ? null : missing(broker);
+  if (how !== null && process.env.CI === undefined) {
+    process.stderr.write(`Without the contract of the designs on ${broker}: ${how}\n`);
+    test(`${broker} is not installed here`, () => expect(how).toMatch(/\w/));
+    return;
+  }
+  let stage: Stage;
+  beforeAll(async () => {
+    stage = new Stage(await VerifyingSink.start(), new BrokerPool(), 5);
+    if (broker !== 'none') await stage.pool.only(broker, 'A');
+  }, 120_000);
+  afterAll(async () => {
+    await stage.pool.stop();
+    await stage.sink.stop();
+  }, 60_000);
+
+  describe.each(designs.map((design) => ({ name: design.name, design })))('$name', ({ design }) => {
+    suite(design, () => stage);
+  });
+}
+
+function suite(design: Design, stage: () => Stage): void {
+  const [line] = linesOf(design, false) as [Line];
+  const people = design.oneAtATime === true ? 40 : PEOPLE;
+  const delayMs = design.oneAtATime === true ? 1 : 5;
+  const timeout = 3 * PATIENCE_MS;
+
+  test('says what it promises and what it cannot tell', () => {
+    expect(design.guarantees).toMatch(/\.$/);
+    expect(design.cannotTell).toMatch(/\.$/);
+    expect(design.tiers.length).toBeGreaterThan(0);
+  });
+
+  test('everybody gets one right mail; refusals are tried again or named', { timeout }, async () => {
+    const run = await runCampaign(stage(), line, {
+      people,
+      delayMs: 0,
+      failures: FAILURES,
+      patienceMs: PATIENCE_MS,
+    });
+    const refused = { temporary: countOf(FAILURES, people, 'temporary'), permanent: run.refusedForGood };
+    expect(refused.temporary).toBeGreaterThan(0);
+    expect(refused.permanent).toBeGreaterThan(0);
+    expect(run.seen).toMatchObject({ wrong: 0, why: null, duplicated: 0, ...refused });
+    expect(run.seen.read).toBe(run.seen.accepted);
+    // Without a queue nobody remembers who was refused for now.
+    expect(run.seen.lost).toBe(design.broker === 'none' ? refused.temporary : 0);
+    if (run.deadLetters !== null) expect(run.deadLetters).toBe(refused.permanent);
+  });
+
+  if (design.broker !== 'none') {
+    test('hands everybody out without mail too', { timeout }, async () => {
+      const run = await runQueue(stage(), line, people, PATIENCE_MS);
+      expect(run.consumePerSecond).toBeGreaterThan(0);
+    });
+  }
+
+  test('after a kill -9 of the consumer it is as it says', { timeout }, async () => {
+    const after = design.afterConsumerKilled ?? 'resumes';
+    const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
+    const run = await runCrash(stage(), line, 'consumer', { people, delayMs, patienceMs });
+    expect(run.wrong).toBe(0);
+    expect(run.before).toBeLessThan(people);
+    expect(run.consumersStarted).toBeGreaterThan(0);
+    if (after === 'resumes') expect(run).toMatchObject({ lost: 0, stuck: 0 });
+    if (after === 'stuck')
+      expect(run).toMatchObject({ lost: 0, duplicated: 0, stuck: expect.toSatisfy((n) => n > 0) });
+    if (after === 'starts again') {
+      expect(run).toMatchObject({ lost: 0, stuck: 0 });
+      expect(run.duplicated).toBeGreaterThanOrEqual(run.before);
+    }
+    // What was in hand and no more: those who were still in the queue are not touched by a consumer's end.
+    if (after === 'loses') expect(run.lost + run.stuck).toBeLessThan(people / 2);
+  });
+
+  test('answers while it runs, and what it answers is so', { timeout }, async () => {
+    const run = await runTell(stage(), line, {
+      people,
+      delayMs,
+      failures: FAILURES,
+      patienceMs: PATIENCE_MS,
+    });
+    for (const { observed } of [run.progress, run.failures, run.stopOne, run.pause])
+      expect(observed).not.toMatch(/^it failed|all the same$/);
+    if (design.broker === 'postgres')
+      expect([run.progress.yes, run.failures.yes, run.stopOne.yes]).toEqual([true, true, true]);
+    if (design.name === 'postgres') expect(run.pause).toMatchObject({ yes: true });
+  });
+}
