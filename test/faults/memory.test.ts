@@ -1,0 +1,64 @@
+import { createWriteStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { finished } from 'node:stream/promises';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type Desk, startDesk } from '../support/cli.ts';
+
+// Processes are started and leases run out: a few seconds, and many on a machine that does other things as well.
+vi.setConfig({ testTimeout: 90_000 });
+
+let desk: Desk;
+beforeEach(async () => {
+  desk = await startDesk();
+  await desk.write('t.txt', 'Hello');
+  await desk.run(['create', 'big', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt']);
+});
+afterEach(() => desk.end());
+
+/** Writes a list of people, each row so many bytes long. */
+async function list(people: number, bytes: number): Promise<number> {
+  const file = createWriteStream(path.join(desk.directory, 'people.csv'));
+  file.write('email,note\n');
+  const note = 'n'.repeat(bytes);
+  for (let from = 0; from < people; from += 1000) {
+    let text = '';
+    for (let n = from; n < from + 1000; n++) text += `person${n}@example.com,${n}${note}\n`;
+    if (!file.write(text)) await new Promise<void>((resolve) => file.once('drain', () => resolve()));
+  }
+  file.end();
+  await finished(file);
+  return file.bytesWritten;
+}
+
+const people = async () =>
+  (await desk.fresh.pool.query<{ n: number }>('select count(*) as n from recipient')).rows[0]?.n;
+
+describe('an import without much memory', () => {
+  test('a file of more than the heap: it takes everybody', async () => {
+    const heap = 32;
+    const bytes = await list(24_000, 1600);
+    expect(bytes).toBeGreaterThan(heap * 1_100_000);
+    const env = { NODE_OPTIONS: `--max-old-space-size=${heap}` };
+    const imported = await desk.run(['import', 'big', 'people.csv'], { env });
+    expect(imported.stderr).not.toContain('heap');
+    expect(imported.code).toBe(0);
+    expect(await people()).toBe(24_000);
+  });
+
+  test('ended by the kernel (SIGKILL) while rows are refused: no row and, after the next import, no half-written file', async () => {
+    await desk.write('wrong.csv', `email,note\n${'nobody,x\nkim@example.com,y\n'.repeat(60_000)}`);
+    const killed = await desk.start(['import', 'big', 'wrong.csv']);
+    const partial = async () => (await readdir(desk.directory)).filter((name) => name.endsWith('.partial'));
+    await expect.poll(partial, { timeout: 30_000, interval: 5 }).toHaveLength(1);
+    killed.signal('SIGKILL');
+    expect((await killed.ended).signal).toBe('SIGKILL');
+    expect(await people()).toBe(0);
+    expect(await partial()).toHaveLength(1);
+    await desk.write('wrong.csv', 'email,note\nnobody,x\nkim@example.com,y\n');
+    expect((await desk.run(['import', 'big', 'wrong.csv'])).code).toBe(0);
+    expect(await partial()).toEqual([]);
+    expect(await desk.read('wrong.rejects.csv')).toContain('nobody');
+    expect(await people()).toBe(1);
+  });
+});
