@@ -1,0 +1,80 @@
+import { DEFAULT_LEASE_SECONDS } from '../../src/sending/heartbeat.ts';
+import { DEFAULT_BATCH } from '../../src/verbs/work.ts';
+import type { Fault } from './plan.ts';
+import { type TortureResult, torture } from './run.ts';
+import { CONNECTIONS } from './stage.ts';
+
+export interface OutageOptions {
+  readonly seed: number;
+  readonly recipients: number;
+  readonly workers: number;
+  /** How long the database is away. */
+  readonly outageSeconds: number;
+  readonly say: (line: string) => void;
+}
+
+export interface OutageResult {
+  /** The same campaign without an outage and with one, from its start to its end. */
+  readonly secondsWithout: number;
+  readonly secondsWith: number;
+  readonly secondsCost: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly broken: readonly string[];
+}
+
+/** What an outage may cost beyond its own length, seconds: the restart, and the waits between two tries. */
+const COST_MARGIN_SECONDS = 5;
+/** Mails per second that the relay takes: so few that nothing but the relay decides how long a campaign takes. */
+const MAILS_PER_SECOND = 100;
+/** The database goes away when this share of the mails has been taken. */
+const AWAY_AT = 0.4;
+const FOREVER_MS = 3_600_000;
+/** The product's default for so few connections. */
+const WINDOW = 200;
+
+/** Two campaigns with the product's own lease, window and batch; during the second one the database is stopped for a while. */
+export async function measureOutage(options: OutageOptions): Promise<OutageResult> {
+  const { recipients, outageSeconds, say } = options;
+  const without = await campaign(options, []);
+  say(`without an outage: ${without.seconds.toFixed(1)} s`);
+  const fault: Fault = { kind: 'stop-database', at: Math.floor(recipients * AWAY_AT), chance: [0, 0, 0] };
+  const during = await campaign(options, [fault]);
+  const cost = during.seconds - without.seconds;
+  say(`with ${outageSeconds} s without a database: ${during.seconds.toFixed(1)} s`);
+  const broken = [...without.broken, ...during.broken];
+  if (cost > outageSeconds + COST_MARGIN_SECONDS)
+    broken.push(`${outageSeconds} s without a database cost ${cost.toFixed(1)} s`);
+  const tenths = (seconds: number) => Math.round(seconds * 10) / 10;
+  return {
+    secondsWithout: tenths(without.seconds),
+    secondsWith: tenths(during.seconds),
+    secondsCost: tenths(cost),
+    lost: without.lost + during.lost,
+    duplicated: without.duplicated + during.duplicated,
+    broken,
+  };
+}
+
+function campaign(
+  { seed, recipients, workers, outageSeconds, say }: OutageOptions,
+  faults: readonly Fault[],
+): Promise<TortureResult> {
+  const delayMs = (1000 * workers * CONNECTIONS) / MAILS_PER_SECOND;
+  return torture(
+    {
+      ...{
+        seed,
+        recipients,
+        workers,
+        say,
+        kills: 0,
+        kinds: [],
+        policy: 'resend',
+        outageMs: outageSeconds * 1000,
+      },
+      ...{ leaseSeconds: DEFAULT_LEASE_SECONDS, window: WINDOW, batch: DEFAULT_BATCH, judgesRescues: false },
+    },
+    { faults, delayMs, lastDelayMs: delayMs, patienceMs: FOREVER_MS },
+  );
+}
