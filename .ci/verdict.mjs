@@ -1,20 +1,23 @@
 // Prints what the test runner counted as the one closing line; fails when something failed, also outside the tests.
 import { readFileSync } from 'node:fs';
 
-const [report, status] = process.argv.slice(2);
+const [status, ...reports] = process.argv.slice(2);
 let passed = 0;
 let failed = 0;
 let skipped = 0;
-try {
-  const results = JSON.parse(readFileSync(report, 'utf8'));
-  passed = results.numPassedTests;
-  failed =
-    results.numFailedTests +
-    results.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
-      .length;
-  skipped = results.numPendingTests + results.numTodoTests;
-} catch (error) {
-  process.stderr.write(`The test runner left no report: ${error.message}\n`);
+for (const report of reports) {
+  try {
+    const results = JSON.parse(readFileSync(report, 'utf8'));
+    passed += results.numPassedTests;
+    failed +=
+      results.numFailedTests +
+      results.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+        .length;
+    skipped += results.numPendingTests + results.numTodoTests;
+  } catch (error) {
+    failed++;
+    process.stderr.write(`The test runner left no report: ${error.message}\n`);
+  }
 }
 const ok = status === '0' && failed === 0 && passed > 0;
 if (!ok && failed === 0) failed = 1;

@@ -34,6 +34,11 @@ export type Tier = 'A' | 'B' | 'C';
 export const BROKERS = ['none', 'postgres', 'rabbitmq', 'kafka', 'memcached', 'redis'] as const;
 export type BrokerName = (typeof BROKERS)[number];
 
+/*
+ * While others are measured a broker is frozen (SIGSTOP to all of `pids()`, later SIGCONT): its own timeouts must survive
+ * minutes of that, and nobody is connected to it meanwhile.
+ */
+
 /** Where one run happens. The same value is given to every process of the run. */
 export interface Place {
   /** How the broker is reached: a database URL, amqp://…, redis://…, HOST:PORT of Kafka and memcached; '' for none. */
@@ -63,7 +68,18 @@ export interface Consuming {
   readonly capacity: number;
   /** Finish what is in flight and come back. */
   readonly signal: AbortSignal;
+  /**
+   * smtp://127.0.0.1:PORT of the sink, for those whose point it is to compose and speak SMTP themselves (the product, the
+   * textbook, the loop); everybody else calls `deliver`. Null: there is no mail, `deliver` answers at once.
+   */
+  readonly relay?: string | null;
 }
+
+/**
+ * What somebody is left with after a kill -9, once whatever died has been started again. `lost` and `sent again`: people
+ * without a mail, people with two; `stuck`: neither sent nor failed until an operator intervenes.
+ */
+export type Aftermath = 'resumes' | 'stuck' | 'starts again' | 'loses';
 
 /** A person who ended without a mail. */
 export interface DeadLetter {
@@ -81,6 +97,12 @@ export interface Design {
   readonly guarantees: string;
   /** In words: what nobody can learn from it. */
   readonly cannotTell: string;
+  /** It hands over one mail after the other, so that it is measured with fewer people. */
+  readonly oneAtATime?: boolean;
+  /** What a killed consumer leaves to the next one. Default `resumes`: nobody lost, at most what was in flight sent twice. */
+  readonly afterConsumerKilled?: Aftermath;
+  /** What is left when the broker is killed and started again. Default `resumes`. */
+  readonly afterBrokerKilled?: Aftermath;
   /** Makes the queues, topics, tables of one run, empty. In the driver. */
   prepare(place: Place): Promise<void>;
   /** Everybody in, durably as far as the tier says, before it returns. In a process of its own. */
@@ -90,6 +112,11 @@ export interface Design {
    * In a process of its own, of which several may run at once. May be killed at any moment and started again.
    */
   consume(place: Place, consuming: Consuming): Promise<void>;
+  /**
+   * Queue only, where `consume` cannot do without mail: moves everybody through, every step durable, and returns. Designs
+   * without it are measured by `consume` with a `deliver` that answers `sent` at once.
+   */
+  drainWithoutMail?(place: Place, capacity: number): Promise<void>;
   standing(place: Place): Promise<Standing>;
   /** Who ended without a mail; null: it cannot tell. */
   deadLetters(place: Place): Promise<readonly DeadLetter[] | null>;

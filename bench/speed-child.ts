@@ -67,6 +67,17 @@ export class Child {
     return await this.next<T>();
   }
 
+  /** Sends a message that has no answer of its own. */
+  tell(message: string | object): void {
+    if (this.#ended === null) this.#process.send(message);
+  }
+
+  /** SIGKILL, and wait. */
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.#gone;
+  }
+
   /** Closes the channel, which is the sign to end, and waits. */
   async stop(): Promise<void> {
     if (this.#process.connected) this.#process.disconnect();

@@ -125,6 +125,15 @@ export function preBuilt(): Buffer {
 export function wrongIn(raw: Buffer, to: string): string | null {
   const meant = personAt(to);
   if (meant === null) return `${to} is not of the list`;
+  return otherThan(raw, to, { text: rendered.text(meant.vars), html: rendered.html(meant.vars) });
+}
+
+/** Whether a mail says in both bodies what was meant; what is wrong with it, or null. */
+export function otherThan(
+  raw: Buffer,
+  to: string,
+  meant: { readonly text: string; readonly html: string },
+): string | null {
   const parts = partsOf(raw.toString('latin1'));
   for (const [type, part] of [
     ['text/plain', 'text'],
@@ -132,7 +141,7 @@ export function wrongIn(raw: Buffer, to: string): string | null {
   ] as const) {
     const found = parts.filter((one) => one.type === type);
     if (found.length !== 1) return `the mail to ${to} has ${found.length} parts of ${type}`;
-    if (plain(found[0]?.body ?? '') !== plain(rendered[part](meant.vars)))
+    if (plain(found[0]?.body ?? '') !== plain(meant[part]))
       return `the mail to ${to} has another ${type} than was meant for it`;
   }
   return null;

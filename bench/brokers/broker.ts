@@ -1,0 +1,42 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { SendstateError } from '../../src/errors.ts';
+
+/** A broker that the benchmark started for itself, on 127.0.0.1 and with its data in a scratch folder. */
+export interface Broker {
+  /** What `Place.url` has to be. */
+  readonly url: string;
+  /** Every process of the broker that lives now, for CPU, memory and /proc/PID/io; empty once it is dead. */
+  pids(): number[];
+  readonly dataDirectory: string;
+  readonly version: string;
+  /** The settings that matter for a figure. */
+  readonly configuration: Readonly<Record<string, string>>;
+  /** SIGKILL, as a crash would; returns when it is dead. */
+  kill(): Promise<void>;
+  /** Again on the same data and port; returns when it takes connections. */
+  restart(): Promise<void>;
+  /** Ends it and removes its data. May be called twice. */
+  stop(): Promise<void>;
+}
+
+export interface BrokerOptions {
+  /** Where the scratch folder is made, when not in the system's: a disk that is to be measured. */
+  readonly scratch?: string;
+}
+
+/** A program, in the PATH or in one of the folders where Debian keeps servers; null where it is not installed. */
+export function findProgram(name: string): string | null {
+  const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/sbin'];
+  return (
+    folders
+      .filter((folder) => folder !== '')
+      .map((folder) => path.join(folder, name))
+      .find((file) => existsSync(file)) ?? null
+  );
+}
+
+/** The error of a broker that cannot be run here; `how` is what `missing` says. */
+export function missingBroker(name: string, how: string): SendstateError {
+  return new SendstateError('bench_broker_missing', `${name} is not on this machine`, { hint: how });
+}

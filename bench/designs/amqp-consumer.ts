@@ -1,0 +1,262 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import {
+  type Channel,
+  type ChannelModel,
+  type ConsumeMessage,
+  type GetMessage,
+  IllegalOperationError,
+} from 'amqplib';
+import type { Answer, Consuming, Person, Place } from '../contract.ts';
+import { Link } from './amqp-link.ts';
+import { Publisher } from './amqp-publisher.ts';
+import { look, type Names } from './amqp-topology.ts';
+import { Contiguous } from './contiguous.ts';
+import { waitFor } from './waits.ts';
+
+/** Messages that the broker hands out ahead, as a multiple of those in flight: what a round trip to it has to cover. */
+const PREFETCH = 2;
+/** Without work for this long a consumer gives its place back and looks whether all is done, milliseconds. */
+const IDLE_MS = 150;
+/** Between two looks at the queues, milliseconds. */
+const LOOK_MS = 250;
+/**
+ * How many looks in a row have to find nothing. One is not enough: a message that is on its way from a delay queue to
+ * the work queue is counted in neither.
+ */
+const LOOKS = 2;
+
+/** One channel's deliveries. Its delivery tags mean nothing on any other. */
+interface Session {
+  readonly channel: Channel;
+  /** For the token, whose tag would stand in the way of the others', and for looking. */
+  readonly aside: Channel;
+  readonly tags: Contiguous;
+  /** Tags that are done and not yet acknowledged. */
+  readonly done: Set<number>;
+  flushing: boolean;
+  /** It has a token and is given work. */
+  subscribed: boolean;
+}
+
+interface Delivery {
+  session: Session;
+  message: ConsumeMessage;
+  readonly person: Person;
+  readonly attempt: number;
+}
+
+export class AmqpConsumer {
+  readonly #names: Names;
+  readonly #maxAttempts: number;
+  readonly #consuming: Consuming;
+  readonly #publisher: Publisher;
+  readonly #link: Link;
+  #session: Session | null = null;
+  #workTag = '';
+  #token: GetMessage | null = null;
+  #ready: Delivery[] = [];
+  /** By person and attempt: in flight, or waiting for the confirmation of where it went. */
+  readonly #inFlight = new Map<string, Delivery>();
+  /** The last ones that were answered. A lost connection brings back what was acknowledged into it: that is not sent again. */
+  readonly #answered = new Set<string>();
+  #lastWork = performance.now();
+
+  constructor(place: Place, names: Names, consuming: Consuming) {
+    this.#names = names;
+    this.#maxAttempts = place.maxAttempts;
+    this.#consuming = consuming;
+    this.#publisher = new Publisher(names.exchange);
+    this.#link = new Link(
+      place.url,
+      (connection) => this.#open(connection),
+      () => {
+        this.#session = null;
+        this.#ready = [];
+        this.#publisher.detach();
+      },
+    );
+  }
+
+  async run(): Promise<void> {
+    try {
+      await Promise.race([this.#untilDone(), this.#link.failed, this.#publisher.failed]);
+    } finally {
+      await this.#link.close();
+    }
+  }
+
+  async #open(connection: ChannelModel): Promise<void> {
+    const confirms = await connection.createConfirmChannel();
+    const channel = await connection.createChannel();
+    const aside = await connection.createChannel();
+    for (const one of [confirms, channel, aside]) one.on('error', () => this.#link.drop());
+    this.#publisher.attach(confirms);
+    await channel.prefetch(this.#consuming.capacity * PREFETCH);
+    const session = { channel, aside, tags: new Contiguous(0), done: new Set<number>() };
+    this.#session = { ...session, flushing: false, subscribed: false };
+    this.#lastWork = performance.now();
+    await this.#subscribe(this.#session);
+  }
+
+  /** First the token, which says that somebody is at work, then the work: nobody ever has work without one. */
+  async #subscribe(session: Session): Promise<void> {
+    const { aside } = session;
+    for (;;) {
+      const token = await aside.get(this.#names.tokens);
+      this.#token = token === false ? null : token;
+      if (token !== false) break;
+      // As many workers as there are tokens, or a leader is being elected.
+      await wait(LOOK_MS);
+    }
+    await this.#subscribeToWork(session);
+  }
+
+  async #subscribeToWork(session: Session): Promise<void> {
+    const work = await session.channel.consume(this.#names.work, (message) => {
+      // The queue was deleted or its leader moved: the next connection subscribes anew.
+      if (message === null) this.#link.drop();
+      else this.#take(session, message);
+    });
+    this.#workTag = work.consumerTag;
+    session.subscribed = true;
+  }
+
+  #take(session: Session, message: ConsumeMessage): void {
+    session.tags.begin(message.fields.deliveryTag);
+    this.#lastWork = performance.now();
+    const person = JSON.parse(message.content.toString('utf8')) as Person;
+    const attempt = Number(message.properties.headers?.['x-attempt'] ?? 1);
+    const key = `${person.id} ${attempt}`;
+    const delivery = { session, message, person, attempt };
+    if (message.fields.redelivered) {
+      const known = this.#inFlight.get(key);
+      if (known !== undefined) {
+        // Still in flight from before the connection was lost: the answer goes to the new delivery.
+        known.session = session;
+        known.message = message;
+        return;
+      }
+      if (this.#answered.has(key)) {
+        this.#acknowledge(delivery);
+        return;
+      }
+    }
+    this.#ready.push(delivery);
+    this.#fill();
+  }
+
+  #fill(): void {
+    while (this.#inFlight.size < this.#consuming.capacity && !this.#consuming.signal.aborted) {
+      const delivery = this.#ready.shift();
+      if (delivery === undefined) return;
+      this.#inFlight.set(`${delivery.person.id} ${delivery.attempt}`, delivery);
+      this.#consuming.deliver(delivery.person, (answer) => this.#answer(delivery, answer));
+    }
+  }
+
+  /** What goes to another queue is acknowledged here only once it is confirmed there. */
+  #answer(delivery: Delivery, answer: Answer): void {
+    if (answer.kind === 'sent') {
+      this.#finish(delivery);
+      return;
+    }
+    const again = answer.kind === 'retry' && delivery.attempt < this.#maxAttempts;
+    const headers = { 'x-attempt': delivery.attempt + (again ? 1 : 0), 'x-reply': answer.reply };
+    const key = again ? `delay.${waitFor(answer.afterMs)}` : 'dead';
+    this.#publisher.send(key, delivery.message.content, headers, () => this.#finish(delivery));
+  }
+
+  #finish(delivery: Delivery): void {
+    const key = `${delivery.person.id} ${delivery.attempt}`;
+    this.#inFlight.delete(key);
+    this.#answered.add(key);
+    // As many as can be unacknowledged in the broker, and those whose acknowledgement may be lost on the way.
+    if (this.#answered.size > this.#consuming.capacity * PREFETCH * 4) {
+      const { value } = this.#answered.values().next();
+      if (value !== undefined) this.#answered.delete(value);
+    }
+    this.#lastWork = performance.now();
+    this.#acknowledge(delivery);
+    this.#fill();
+  }
+
+  #acknowledge({ session, message }: Delivery): void {
+    if (session !== this.#session) return;
+    session.tags.end(message.fields.deliveryTag);
+    session.done.add(message.fields.deliveryTag);
+    if (session.flushing) return;
+    session.flushing = true;
+    setImmediate(() => this.#flush(session, message));
+  }
+
+  /** One frame for all that are done below the lowest that is not, one each for those above: no answer waits for another. */
+  #flush(session: Session, sample: ConsumeMessage): void {
+    session.flushing = false;
+    if (session !== this.#session) return;
+    const ack = (deliveryTag: number, upTo: boolean): void =>
+      session.channel.ack({ ...sample, fields: { ...sample.fields, deliveryTag } }, upTo);
+    const last = session.tags.next - 1;
+    // The tag itself has to be unacknowledged: one that went alone before, above a slower one, is unknown to the broker now,
+    // and an unknown tag closes the channel.
+    const below = Math.max(0, ...[...session.done].filter((tag) => tag <= last));
+    try {
+      if (below > 0) ack(below, true);
+      for (const tag of session.done) if (tag > last) ack(tag, false);
+      session.done.clear();
+    } catch (error) {
+      // Closed, and the event is still on its way: the broker will deliver them again.
+      if (!(error instanceof IllegalOperationError)) throw error;
+    }
+  }
+
+  get #idle(): boolean {
+    return this.#inFlight.size === 0 && this.#publisher.pending === 0;
+  }
+
+  async #untilDone(): Promise<void> {
+    const { signal } = this.#consuming;
+    for (;;) {
+      await wait(20);
+      const session = this.#session;
+      if (signal.aborted) {
+        if (this.#idle) return;
+      } else if (
+        session?.subscribed === true &&
+        this.#idle &&
+        this.#ready.length === 0 &&
+        performance.now() - this.#lastWork > IDLE_MS
+      ) {
+        try {
+          if (await this.#withdraw(session)) return;
+        } catch (error) {
+          // A connection that broke in between is the link's business; anything else is an error.
+          if (this.#session === session && !(error instanceof IllegalOperationError)) this.#link.drop();
+        }
+      }
+    }
+  }
+
+  /** Gives the token back and looks until all is done (true) or there is work again (false, subscribed). */
+  async #withdraw(session: Session): Promise<boolean> {
+    const { channel, aside } = session;
+    // Its answer comes after every acknowledgement that went before it on this channel.
+    await channel.cancel(this.#workTag);
+    session.subscribed = false;
+    // What arrived before the cancellation did keeps the token.
+    if (this.#inFlight.size > 0 || this.#ready.length > 0) {
+      await this.#subscribeToWork(session);
+      return false;
+    }
+    if (this.#token !== null) aside.nack(this.#token, false, true);
+    for (let found = 0; !this.#consuming.signal.aborted; ) {
+      const { published, busy, waiting, retrying } = await look(aside, this.#names);
+      found = published && busy === 0 && waiting === 0 && retrying === 0 ? found + 1 : 0;
+      if (found >= LOOKS) return true;
+      if (waiting > 0) break;
+      await wait(LOOK_MS);
+    }
+    await this.#subscribe(session);
+    this.#lastWork = performance.now();
+    return false;
+  }
+}

@@ -1,0 +1,34 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** How often is looked, milliseconds; the broker is asked only when nothing has been answered since the last look. */
+const LOOK_MS = 100;
+/** Looks that the broker may fail to answer in a row: it may be restarted just then. */
+const FAILURES = 300;
+
+/**
+ * Waits until a consumer has nothing more to do: it has finished everybody by itself, or nobody has been answered for a while
+ * and the broker says that nobody is left; or the signal.
+ */
+export async function untilDone(
+  people: number,
+  finished: () => number,
+  nobodyLeft: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<void> {
+  let before = -1;
+  let failures = 0;
+  while (!signal.aborted) {
+    const count = finished();
+    if (count >= people) return;
+    if (count === before) {
+      try {
+        if (await nobodyLeft()) return;
+        failures = 0;
+      } catch (error) {
+        if (++failures > FAILURES) throw error;
+      }
+    }
+    before = count;
+    await wait(LOOK_MS);
+  }
+}

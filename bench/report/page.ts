@@ -1,0 +1,224 @@
+import type { Raw } from '../raw.ts';
+import { answer, losses, severalTiers } from './answer.ts';
+import type { Row } from './rows.ts';
+import { TIERS, tiersOf } from './rows.ts';
+import { crashTable, failuresTable, promises, tellTable } from './tables.ts';
+import { bytes, oneLine, orDash, rounded, table, withInterval } from './words.ts';
+
+/** A chart beside the page: its file and what it shows. */
+export interface ChartFile {
+  readonly file: string;
+  readonly title: string;
+  readonly figure: string;
+}
+
+/** docs/benchmarks/queues.md, from the raw figures alone. */
+export function page(raw: Raw, rows: readonly Row[], charts: readonly ChartFile[]): string {
+  return `${[
+    '# A table or a queue?',
+    ...warnings(raw),
+    ...answer(raw, rows),
+    lossesText(rows),
+    caveats(raw),
+    '## The campaign',
+    campaignText(raw),
+    ...charted(charts, 'campaign'),
+    ...perTier(rows, campaignTable),
+    '### Processor and memory',
+    'CPU seconds for 10,000 mails by part, and memory in 10^6 bytes: peaks of publisher and consumer, the broker’s at the end.',
+    ...perTier(rows, cpuTable),
+    '## Distance',
+    'Mails a second of a campaign against a relay that answers each group of commands so many milliseconds later.',
+    ...charted(charts, 'distance'),
+    ...perTier(rows, (some) => byKey(raw.settings.latencies, some, (row) => row.byDelay, 'ms')),
+    '## The queue alone',
+    `${raw.settings.queuePeople.toLocaleString('en-US')} people, no mail: durably in, then out with an answer at once. For the table out is 0→1→2 with claim rows, marks, counters and timeline; for the others it is handed out, with the last acknowledgements not waited for.`,
+    ...charted(charts, 'queue'),
+    ...perTier(rows, queueTable),
+    '## What is written',
+    `Bytes a mail: what the device below took while the campaign ran and was flushed (everybody’s writes, so only a quiet machine’s figure means something), what the kernel ascribes to the broker’s processes (\`/proc/PID/io\`; it counts a touched page again after each fsync, and a large page whole), WAL, and what is more on disk afterwards.`,
+    ...charted(charts, 'bytes'),
+    ...perTier(rows, bytesTable),
+    tableText(raw),
+    '## kill -9 in the middle',
+    `${raw.settings.crashPeople.toLocaleString('en-US')} people; killed after a third of the mails, then whatever died is started again. Lost: no mail, and the design says that it has finished. Stuck: no mail, and the design waits for something that does not come within ${raw.settings.crashPatienceMs / 1000} s.`,
+    ...perTier(rows, crashTable),
+    '## What it tells while it runs',
+    'Each was really asked in the middle of a campaign.',
+    tellTable(raw),
+    '## Growth',
+    'Mails a second of a campaign of so many people.',
+    ...charted(charts, 'growth'),
+    ...perTier(rows, (some) =>
+      byKey([raw.settings.recipients, ...raw.settings.growth], some, (row) => row.byPeople, ''),
+    ),
+    '## Temporary and permanent failures',
+    `${rounded(raw.settings.failures.temporary * 100)}% of the people are refused once for now, ${rounded(raw.settings.failures.permanent * 100)}% for good. Lost are those who were refused once and never got a mail.`,
+    failuresTable(raw),
+    '## What each promises',
+    promises(rows),
+    '## Measured on',
+    measuredOn(raw),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n')}\n`;
+}
+
+function warnings(raw: Raw): string[] {
+  const found: string[] = [];
+  if (raw.settings.profile === 'quick')
+    found.push(
+      'A quick run, which shows that everything works: its figures mean nothing. `npm run bench -- --profile full --report` makes this page anew.',
+    );
+  if (raw.faults.length > 0)
+    found.push(
+      `What went wrong in this run:\n\n${raw.faults.map((fault) => `- ${oneLine(fault)}`).join('\n')}`,
+    );
+  for (const { design, why } of raw.leftOut) found.push(`Left out: ${design}. ${oneLine(why)}`);
+  return found;
+}
+
+function lossesText(rows: readonly Row[]): string {
+  const found = losses(rows);
+  if (found.length === 0)
+    return 'Nowhere in this run was another design of its durability more than 5% better than the table.';
+  return `Where the table loses to another design of its durability, by more than 5%:\n\n${found.map((one) => `- ${one}`).join('\n')}`;
+}
+
+function caveats(raw: Raw): string {
+  const { machine, settings, sinkPerSecond } = raw;
+  const rounds =
+    settings.rounds === 1
+      ? 'one round'
+      : `medians of ${settings.rounds} rounds in random order after a discarded warm-up, with 95% bootstrap intervals`;
+  return [
+    'What to keep in mind:',
+    '',
+    `- Everything ran on one machine with ${machine.cores} cores: client, broker and sink share them, so a design that needs less CPU is faster. Brokers on machines of their own would look better, and so would everybody else.`,
+    `- The sink takes ${rounded(sinkPerSecond)} mails a second when nothing else has to be done; no design can be faster than that here.`,
+    `- The figures are ${rounds}. Only the broker that is measured runs; the others are frozen.`,
+    '- Designs of different durability are never compared: A survives loss of power, B a killed process, C nothing.',
+    '- One broker each: no replication anywhere. Replicated queues cost more and survive more; so does a replicated Postgres.',
+    '- All use the same SMTP client and the same compiled message, but for `loop` and `postgres-textbook`, which are what people write first, with nodemailer.',
+  ].join('\n');
+}
+
+function campaignText(raw: Raw): string {
+  return `Everybody in (the process that publishes), then everybody out (the process that consumes) into the sink, which counts by recipient and reads the bodies. The rate is people with a mail by the seconds of both. ${raw.settings.connections} connections. Slow designs get fewer people.`;
+}
+
+function perTier(rows: readonly Row[], make: (rows: readonly Row[]) => string): string[] {
+  return tiersOf(rows).flatMap((tier) => {
+    const made = make(rows.filter((row) => row.tier === tier));
+    if (made === '') return [];
+    return severalTiers(rows) ? [`Tier ${tier}, ${TIERS[tier]}:`, made] : [made];
+  });
+}
+
+function charted(charts: readonly ChartFile[], figure: string): string[] {
+  return charts.filter((chart) => chart.figure === figure).map(({ title, file }) => `![${title}](${file})`);
+}
+
+const campaignTable = (rows: readonly Row[]) =>
+  table(
+    ['', 'people', 'mails/s', 'in, people/s', 'out, mails/s', 'lost', 'twice'],
+    rows.map((row) => [
+      row.key,
+      orDash(row.people),
+      withInterval(row.mails),
+      withInterval(row.enqueue),
+      withInterval(row.drain),
+      String(row.lost),
+      String(row.duplicated),
+    ]),
+  );
+
+const cpuTable = (rows: readonly Row[]) =>
+  table(
+    ['', 'CPU: publisher', 'consumer', 'broker', 'sink', 'memory: publisher', 'consumer', 'broker'],
+    rows.map(({ key, cpu, memoryMb }) => [
+      key,
+      ...[cpu.publisher, cpu.consumer, cpu.broker, cpu.sink].map(orDash),
+      ...[memoryMb.publisher, memoryMb.consumer, memoryMb.broker].map(orDash),
+    ]),
+  );
+
+function byKey(
+  keys: readonly number[],
+  rows: readonly Row[],
+  read: (row: Row) => ReadonlyMap<number, number>,
+  unit: string,
+): string {
+  const measured = keys.filter((one) => rows.some((row) => read(row).has(one)));
+  if (measured.length === 0) return '';
+  return table(
+    ['', ...measured.map((one) => `${one.toLocaleString('en-US')} ${unit}`.trim())],
+    rows.map((row) => [row.key, ...measured.map((one) => orDash(read(row).get(one)))]),
+  );
+}
+
+function queueTable(rows: readonly Row[]): string {
+  const measured = rows.filter((row) => row.publish !== null);
+  if (measured.length === 0) return '';
+  return table(
+    ['', 'in, people/s', 'out, people/s'],
+    measured.map((row) => [row.key, withInterval(row.publish), withInterval(row.consume)]),
+  );
+}
+
+function bytesTable(rows: readonly Row[]): string {
+  const measured = rows.filter((row) => row.deviceBytes !== null);
+  if (measured.length === 0) return '';
+  return table(
+    ['', 'device', 'processes', 'WAL', 'left on disk'],
+    measured.map((row) => [
+      row.key,
+      withInterval(row.deviceBytes),
+      orDash(row.processBytes),
+      orDash(row.walBytes),
+      orDash(row.diskLeft),
+    ]),
+  );
+}
+
+function tableText(raw: Raw): string {
+  if (raw.table === null) return '';
+  const { people, deadShare, tableBytes, indexBytes, afterVacuum, afterDelete, dataBytes } = raw.table;
+  return [
+    `The product’s table after a campaign of ${people.toLocaleString('en-US')} people:`,
+    '',
+    table(
+      ['', ''],
+      [
+        ['the people’s own data', bytes(dataBytes)],
+        ['table', bytes(tableBytes)],
+        ['indexes', bytes(indexBytes)],
+        ['dead row versions', `${rounded(deadShare * 100)}%`],
+        ['table and indexes after `vacuum`', bytes(afterVacuum)],
+        ['after the campaign is deleted and `vacuum`', bytes(afterDelete)],
+      ],
+    ),
+  ].join('\n');
+}
+
+function measuredOn({ machine, brokers, at, minutes, settings }: Raw): string {
+  return [
+    `${at.slice(0, 10)}, ${minutes} minutes, ${machine.cores} cores (${machine.cpu}), ${machine.memoryGb} GB, ${machine.system}, Node ${machine.node}, seed ${settings.seed}. The raw figures are in [queues.json](queues.json); \`npm run bench -- --profile full --report\` measures again and writes this page, \`npm run bench:report\` writes it from the raw figures.`,
+    '',
+    table(
+      ['broker', 'version', 'tier', 'configuration'],
+      brokers.map(({ name, version, tier, configuration }) => [
+        name,
+        version,
+        tier,
+        Object.entries(configuration)
+          .map(([key, value]) => `\`${key}\` ${oneLine(value)}`)
+          .join(', '),
+      ]),
+    ),
+    '',
+    `Clients: ${Object.entries(machine.packages)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}.`,
+  ].join('\n');
+}

@@ -1,0 +1,90 @@
+import { now } from './clock.ts';
+import type { Answer, Deliver, Place } from './contract.ts';
+import { emptyHand, mailHand } from './deliver.ts';
+import { loadDesign } from './designs/index.ts';
+import { peopleOf } from './list.ts';
+import { peakMb } from './processes.ts';
+
+/*
+ * A publisher or a consumer of a run: a process of its own, so that CPU and memory are counted by part and either can be killed
+ * in the middle. Its job stands in its argument; it says `ready` when everything is loaded, begins when it is told to `go`, and
+ * answers with what it measured. `stop` is the gentle end; its channel's end is its own.
+ */
+
+export interface RoleJob {
+  readonly role: 'publish' | 'consume';
+  readonly design: string;
+  readonly place: Place;
+  /** smtp://… of the sink; null: queue only. */
+  readonly relay: string | null;
+}
+
+export interface RoleResult {
+  readonly kind: 'done';
+  /** By the machine's monotonic clock, milliseconds. */
+  readonly startedAt: number;
+  /** When the last answer was given, for designs that use `deliver`; null otherwise. */
+  readonly lastAnswerAt: number | null;
+  readonly endedAt: number;
+  readonly answers: Readonly<Record<Answer['kind'], number>>;
+  readonly cpuSeconds: number;
+  readonly peakMb: number;
+}
+
+export type RoleMessage =
+  | { readonly kind: 'ready' }
+  | RoleResult
+  | { readonly kind: 'failed'; readonly why: string };
+
+const job = JSON.parse(process.argv[2] ?? '') as RoleJob;
+const design = await loadDesign(job.design);
+const stopping = new AbortController();
+const answers: Record<Answer['kind'], number> = { sent: 0, retry: 0, rejected: 0 };
+let lastAnswerAt: number | null = null;
+
+function counted(deliver: Deliver): Deliver {
+  return (person, done) =>
+    deliver(person, (answer) => {
+      answers[answer.kind]++;
+      lastAnswerAt = now();
+      done(answer);
+    });
+}
+
+async function work(): Promise<void> {
+  const { place, relay } = job;
+  if (job.role === 'publish') return await design.publish(place, peopleOf(place.run, place.people));
+  if (relay === null && design.drainWithoutMail !== undefined)
+    return await design.drainWithoutMail(place, emptyHand().capacity);
+  const hand = relay === null ? emptyHand() : mailHand(relay);
+  const { signal } = stopping;
+  try {
+    await design.consume(place, { deliver: counted(hand.deliver), capacity: hand.capacity, signal, relay });
+  } finally {
+    await hand.close();
+  }
+}
+
+async function go(): Promise<RoleMessage> {
+  const before = process.cpuUsage();
+  const startedAt = now();
+  try {
+    await work();
+  } catch (error) {
+    return { kind: 'failed', why: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+  const endedAt = now();
+  const { user, system } = process.cpuUsage(before);
+  const cpuSeconds = (user + system) / 1e6;
+  return { kind: 'done', startedAt, lastAnswerAt, endedAt, answers, cpuSeconds, peakMb: peakMb() };
+}
+
+const say = (message: RoleMessage): void => void process.send?.(message);
+process.on('message', (message: 'go' | 'stop') => {
+  if (message === 'stop') stopping.abort();
+  else void go().then(say);
+});
+process.on('disconnect', () => process.exit());
+// Ctrl-C reaches everybody in the terminal; the driver decides.
+process.on('SIGINT', () => undefined);
+say({ kind: 'ready' });
