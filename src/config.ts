@@ -15,6 +15,8 @@ export interface Config {
   readonly relays: readonly RelayOptions[];
   /** Of SENDSTATE_TOKEN: what the web page asks for; undefined: nothing, and only this machine reaches it. */
   readonly token: Secret | undefined;
+  /** Of SENDSTATE_HOOK_SECRET: what requests to hooks are signed with; undefined: they are not. */
+  readonly hookSecret: Secret | undefined;
   /** Of DKIM_KEYS; empty: nothing is signed here. */
   readonly dkim: readonly DkimKey[];
   readonly embedded: {
@@ -59,10 +61,12 @@ export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
   if (databaseUrl !== undefined) checkDatabaseUrl(databaseUrl);
   const smtpUrl = value('SMTP_URL', flags.smtpUrl);
   const token = value('SENDSTATE_TOKEN');
+  const hookSecret = value('SENDSTATE_HOOK_SECRET');
   return Object.freeze({
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
     relays: smtpUrl === undefined ? Object.freeze([]) : parseRelays(smtpUrl),
     token: token === undefined ? undefined : new Secret(token),
+    hookSecret: hookSecret === undefined ? undefined : new Secret(hookSecret),
     dkim: Object.freeze(readDkimKeys(value('DKIM_KEYS'), cwd)),
     embedded: Object.freeze({
       directory: absolute(cwd, 'SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory) ?? '.sendstate'),

@@ -103,6 +103,18 @@ export async function cancelCampaign(db: Database, name: string): Promise<Campai
   );
 }
 
+/**
+ * A cancelled campaign some of whose people are put back is paused: while it is cancelled, every worker that looks at it would
+ * cancel them again. Nobody is sent anything before somebody starts it.
+ */
+export async function reopenCancelled(db: Database, campaignId: number): Promise<void> {
+  await db.pool.query(
+    `update campaign set status = 'paused', status_reason = 'people were put back after it was cancelled', finished_at = null
+     where campaign_id = $1 and status = 'cancelled'`,
+    [campaignId],
+  );
+}
+
 const LEFT = prepare(`
 select coalesce(sum(waiting + retrying), 0)::bigint, coalesce(sum(claimed), 0)::bigint,
   coalesce(sum(waiting + retrying + claimed + sent + rejected + expired + invalid + unconfirmed + suppressed + cancelled), 0)::bigint

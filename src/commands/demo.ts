@@ -10,7 +10,8 @@ import { CaptureProcess } from './demo-capture.ts';
 import { type Done, program, report } from './demo-report.ts';
 import { integer } from './options.ts';
 import { Painter } from './painter.ts';
-import { keepPainting, wordsOf } from './working.ts';
+import { wordsOf } from './words.ts';
+import { keepPainting } from './working.ts';
 
 /** Rows in people.csv. */
 const PEOPLE = 10_000;

@@ -15,8 +15,8 @@ export class Siblings {
   constructor(context: Context, count: number) {
     const script = process.argv[1];
     if (count > 0 && script === undefined) throw new Error('the program does not know its own file');
-    this.#children = Array.from({ length: count }, () =>
-      fork(script as string, childArguments(process.argv.slice(2)), {
+    this.#children = Array.from({ length: count }, (_, index) =>
+      fork(script as string, childArguments(process.argv.slice(2), index + 1), {
         detached: true,
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       }),
@@ -36,15 +36,24 @@ export class Siblings {
   }
 }
 
-/** The command line without what concerns the parent alone. */
-export function childArguments(args: readonly string[]): string[] {
+/**
+ * The command line without what concerns the parent alone. Each process has metrics of its own: the n-th child at the parent's port + n,
+ * or at any free one like its parent.
+ */
+export function childArguments(args: readonly string[], nth: number): string[] {
   const kept: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] as string;
-    if (arg === '--processes') i++;
+    const [, port] = /^--metrics-port(?:=(.*))?$/.exec(arg) ?? [null, null];
+    if (port !== null) kept.push(`--metrics-port=${childPort(Number(port ?? args[++i]), nth)}`);
+    else if (arg === '--processes') i++;
     else if (arg !== '--json' && !arg.startsWith('--processes=')) kept.push(arg);
   }
   return [...kept, '--child'];
+}
+
+function childPort(port: number, nth: number): number {
+  return port === 0 ? 0 : port + nth;
 }
 
 async function ended(child: ChildProcess, context: Context): Promise<void> {

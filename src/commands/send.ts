@@ -3,31 +3,29 @@ import { SendstateError } from '../errors.ts';
 import { type PollEnd, type Sendstate, send, status } from '../index.ts';
 import { duration, failureLines, outcomesLine, printable } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
+import { logFor, Observing } from './observing.ts';
 import { Painter } from './painter.ts';
 import { Siblings } from './processes.ts';
-import { keepPainting, type WorkFlags, wordsOf, workOptions, workOptionsOf } from './working.ts';
+import { keepPainting, type WorkFlags, workOptions, workOptionsOf } from './working.ts';
 
 async function runSend(context: Context, name: string, flags: WorkFlags): Promise<void> {
   const options = workOptionsOf(context, flags);
   const painter = new Painter(context);
+  const log = logFor(context, flags, { service: false, before: () => painter.clear() });
   await withDatabase(
     context,
     async (app) => {
+      const observing = await Observing.begin(context, app, flags, log);
       const stopPainting = flags.child === true ? () => undefined : keepPainting(app, name, painter);
       let end: PollEnd;
       try {
         const siblings = new Siblings(context, (flags.processes ?? 1) - 1);
-        end = await send(app, name, {
-          ...options,
-          join: flags.child,
-          onEvent: (event) => {
-            const words = wordsOf(event);
-            if (words !== null) painter.say(printable(words));
-          },
-        });
+        const { meter, onEvent } = observing;
+        end = await send(app, name, { ...options, join: flags.child, meter, onEvent });
         await siblings.wait();
       } finally {
         stopPainting();
+        await observing.close();
       }
       if (flags.child !== true) await report(context, app, name, end);
     },

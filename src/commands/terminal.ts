@@ -12,3 +12,8 @@ export function legibleJson(json: string): string {
     (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
+
+/** https://no-color.org: present and not empty means no colour. */
+export function useColour(): boolean {
+  return (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
+}

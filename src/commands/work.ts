@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import cron from 'node-cron';
 import { messageOf } from '../errors.ts';
-import { campaigns, type PollEnd, type SendEvent, work } from '../index.ts';
-import { outcomesLine, printable } from '../progress/format.ts';
+import { campaigns, type PollEnd, work } from '../index.ts';
+import { outcomesLine } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
+import type { Log } from './log.ts';
+import { logFor, Observing } from './observing.ts';
 import { Siblings } from './processes.ts';
-import { type WorkFlags, wordsOf, workOptions, workOptionsOf } from './working.ts';
+import { type WorkFlags, workOptions, workOptionsOf } from './working.ts';
 
 interface WorkCommandFlags extends WorkFlags {
   readonly cron?: string;
@@ -15,39 +17,49 @@ interface WorkCommandFlags extends WorkFlags {
 async function runWork(context: Context, flags: WorkCommandFlags): Promise<void> {
   const options = workOptionsOf(context, flags);
   const drain = flags.drain === true || flags.cron !== undefined;
-  const onEvent = (event: SendEvent) => {
-    const words = event.kind === 'campaign' ? `${event.name}: ${event.now}` : wordsOf(event);
-    if (words !== null) context.err(printable(words));
-  };
+  const log = logFor(context, flags, { service: true });
   await withDatabase(
     context,
     async (app) => {
-      const siblings = new Siblings(context, (flags.processes ?? 1) - 1);
-      const once = () => work(app, { ...options, drain, onEvent });
-      if (flags.cron !== undefined) await ticking(context, flags.cron, once);
-      else if ((await once()) === 'relay') context.fail();
-      await siblings.wait();
+      const observing = await Observing.begin(context, app, flags, log);
+      try {
+        const { meter, onEvent } = observing;
+        const siblings = new Siblings(context, (flags.processes ?? 1) - 1);
+        const once = () => work(app, { ...options, drain, meter, onEvent });
+        if (flags.cron !== undefined) await ticking(context, log, flags.cron, once);
+        else if ((await once()) === 'relay') context.fail();
+        await siblings.wait();
+      } finally {
+        await observing.close();
+      }
       if (flags.child === true) return;
       const running = (await campaigns(app)).filter(({ status }) => status === 'running');
-      for (const progress of running) context.err(`${progress.name}: ${outcomesLine(progress)}`);
+      for (const progress of running) log.note('standing', `${progress.name}: ${outcomesLine(progress)}`);
     },
     { max: 8 },
   );
 }
 
 /** Drains at each tick of the schedule until the signal. A tick that comes while the last one still works is left out. */
-async function ticking(context: Context, expression: string, drain: () => Promise<PollEnd>): Promise<void> {
+async function ticking(
+  context: Context,
+  log: Log,
+  expression: string,
+  drain: () => Promise<PollEnd>,
+): Promise<void> {
   const end = Promise.withResolvers<void>();
   let current: Promise<unknown> = Promise.resolve();
   const task = cron.schedule(
     expression,
     () => {
-      current = drain().catch((error: unknown) => context.err(`This tick failed: ${messageOf(error)}`));
+      current = drain().catch((error: unknown) =>
+        log.note('tick', `This tick failed: ${messageOf(error)}`, 'error'),
+      );
       return current;
     },
     { noOverlap: true },
   );
-  context.err(`Waiting for ${expression}; stop with Ctrl-C.`);
+  log.note('tick', `Waiting for ${expression}; stop with Ctrl-C.`);
   context.signal.addEventListener('abort', () => end.resolve(), { once: true });
   if (context.signal.aborted) end.resolve();
   await end.promise;

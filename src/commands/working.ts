@@ -1,20 +1,14 @@
 import { type Command, Option } from 'commander';
 import { messageOf } from '../errors.ts';
-import {
-  type SendEvent,
-  type Sendstate,
-  status,
-  TRANSPORTS,
-  type TransportName,
-  type WorkOptions,
-} from '../index.ts';
-import { count, perSecond, printable, progressLine } from '../progress/format.ts';
+import { type Sendstate, status, TRANSPORTS, type TransportName, type WorkOptions } from '../index.ts';
+import { printable, progressLine } from '../progress/format.ts';
 import { type Context, relaysOf } from './context.ts';
+import { type ObservingFlags, observingOptions } from './observing.ts';
 import { integer } from './options.ts';
 import type { Painter } from './painter.ts';
 
 /** What `send` and `work` are told alike. */
-export interface WorkFlags {
+export interface WorkFlags extends ObservingFlags {
   readonly batch?: number;
   readonly window?: number;
   readonly lease?: number;
@@ -26,7 +20,7 @@ export interface WorkFlags {
 
 /** The options that `send` and `work` share. */
 export function workOptions(command: Command): Command {
-  return command
+  return observingOptions(command)
     .addOption(
       new Option(
         '--transport <name>',
@@ -49,7 +43,7 @@ export function workOptions(command: Command): Command {
 }
 
 /** The same as the library wants it. */
-export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOptions, 'onEvent'> {
+export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOptions, 'onEvent' | 'meter'> {
   const { batch, window, lease, transport } = flags;
   const { signal, abortSignal } = context;
   return {
@@ -62,46 +56,6 @@ export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOpti
     signal,
     abortSignal,
   };
-}
-
-function relayWords({ label, several }: { readonly label: string; readonly several: boolean }): string {
-  return several ? `The relay ${label}` : 'The relay';
-}
-
-/** What happened, in words; null for what needs none. */
-export function wordsOf(event: SendEvent): string | null {
-  switch (event.kind) {
-    case 'refused':
-      return `${event.name} is paused: ${event.reason}`;
-    case 'relay': {
-      const { state, reason } = event.breaker;
-      const relay = relayWords(event);
-      if (event.misconfigured !== null)
-        return `${relay} refuses us: ${event.misconfigured}. Nobody fails for it; correct SMTP_URL or the sender.`;
-      if (state === 'open')
-        return `${relay} is in trouble: ${reason ?? 'no reason given'}. ${event.several ? 'Others take over' : 'Waiting'}; nobody is charged an attempt.`;
-      return state === 'closed' ? `${relay} works again.` : null;
-    }
-    case 'relay-slowed': {
-      const relay = relayWords(event);
-      if (event.perSecond === null) return `${relay} takes mails at full speed again.`;
-      return `${relay} asks for less: ${event.words}. Slowing down to ${perSecond(event.perSecond)}, more again while it is content.`;
-    }
-    case 'rescued': {
-      const { workers, recipients, ambiguous } = event.rescue;
-      return `Took over ${count(recipients)} recipients from ${workers} workers that died; ${count(ambiguous)} of them may have been sent.`;
-    }
-    case 'presumed-dead':
-      return 'This worker was silent for too long; others took its claims. Going on with new ones.';
-    case 'claims-lost':
-      return `${event.name}: ${event.claimIds.length} claims were taken over by others.`;
-    case 'database-lost':
-      return `The database does not answer: ${event.why}. Results are kept and written when it is back.`;
-    case 'database-back':
-      return 'The database is back.';
-    default:
-      return null;
-  }
 }
 
 /** How often the progress line is drawn, milliseconds. */

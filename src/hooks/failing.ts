@@ -46,7 +46,11 @@ export class FailingWatch {
     if (event.kind === 'relay') {
       const { label, breaker, misconfigured } = event;
       const well = breaker.state === 'closed' && misconfigured === null;
-      this.#trouble(`relay ${label}`, well ? null : (misconfigured ?? breaker.reason ?? 'no reason given'), now);
+      this.#trouble(
+        `relay ${label}`,
+        well ? null : (misconfigured ?? breaker.reason ?? 'no reason given'),
+        now,
+      );
     } else if (event.kind === 'database-lost') this.#trouble('database', event.why, now);
     else if (event.kind === 'database-back') this.#trouble('database', null, now);
     return null;
@@ -82,6 +86,8 @@ export class FailingWatch {
     share.results = share.bad = 0;
     const before = share.failing;
     share.failing = bad > (before ? GOOD_SHARE : BAD_SHARE);
-    return share.failing && !before ? { subject: `campaign ${name}`, campaign: name, campaignId, reason } : null;
+    return share.failing && !before
+      ? { subject: `campaign ${name}`, campaign: name, campaignId, reason }
+      : null;
   }
 }

@@ -1,5 +1,5 @@
-import { post, type Told } from './post.ts';
 import { run } from './command.ts';
+import { post, type Told } from './post.ts';
 import type { Target } from './target.ts';
 
 export const HOOK_EVENTS = ['finished', 'paused', 'failing'] as const;
@@ -114,7 +114,13 @@ export class Hooks {
   async #once(target: Target, happening: Happening, body: string, about: string): Promise<Told> {
     const { secret, env, requestMs, commandMs, note } = this.#options;
     if (target.kind === 'url') return await post(target, body, secret, requestMs, this.#end.signal);
-    const told = await run(target.command, body, { ...env, ...variables(happening) }, commandMs, this.#end.signal);
+    const told = await run(
+      target.command,
+      body,
+      { ...env, ...variables(happening) },
+      commandMs,
+      this.#end.signal,
+    );
     if (told.output.trim() !== '') note(`${about} says: ${told.output.trim()}`);
     return told;
   }

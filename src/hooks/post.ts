@@ -3,7 +3,9 @@ import { SIGNATURE_HEADER, signature } from './signature.ts';
 import type { Target } from './target.ts';
 
 /** How one try ended. `again`: another one may help. */
-export type Told = { readonly ok: true } | { readonly ok: false; readonly again: boolean; readonly why: string };
+export type Told =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly again: boolean; readonly why: string };
 
 /** Posts the body once. Follows no redirect: what is signed for one place is not sent to another. */
 export async function post(

@@ -34,18 +34,21 @@ export async function serveMetrics(
   { port, host = '127.0.0.1' }: MetricsOptions,
 ): Promise<MetricsServer> {
   const registry = workerRegistry(database, meter);
-  const server = createServer({ requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }, (request, response) => {
-    const path = request.url?.replace(/\?.*$/s, '');
-    if (request.method !== 'GET' && request.method !== 'HEAD') text(response, 405, 'GET only\n');
-    else if (path === '/healthz') json(response, 200, { ok: true });
-    else if (path === '/readyz') ready(response, meter);
-    else if (path === '/metrics') {
-      registry.metrics().then(
-        (body) => text(response, 200, body, registry.contentType),
-        (error: unknown) => text(response, 500, `${messageOf(error)}\n`),
-      );
-    } else text(response, 404, 'There are /metrics, /healthz and /readyz\n');
-  });
+  const server = createServer(
+    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+    (request, response) => {
+      const path = request.url?.replace(/\?.*$/s, '');
+      if (request.method !== 'GET' && request.method !== 'HEAD') text(response, 405, 'GET only\n');
+      else if (path === '/healthz') json(response, 200, { ok: true });
+      else if (path === '/readyz') ready(response, meter);
+      else if (path === '/metrics') {
+        registry.metrics().then(
+          (body) => text(response, 200, body, registry.contentType),
+          (error: unknown) => text(response, 500, `${messageOf(error)}\n`),
+        );
+      } else text(response, 404, 'There are /metrics, /healthz and /readyz\n');
+    },
+  );
   server.maxConnections = CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(cannotListen(host, port, error)));
@@ -74,7 +77,12 @@ function json(response: ServerResponse, status: number, body: object): void {
   text(response, status, `${JSON.stringify(body)}\n`, 'application/json');
 }
 
-function text(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
+function text(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  type = 'text/plain; charset=utf-8',
+): void {
   response.writeHead(status, {
     'content-type': type,
     'cache-control': 'no-store',

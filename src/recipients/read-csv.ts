@@ -126,8 +126,10 @@ export class CsvReader {
 
   /** A record without quotation marks that stands in the piece as a whole: nearly all of them. */
   #plainRecord(original: string, records: CsvRecord[]): void {
-    if (isBlank(original, this.#delimiter)) return;
     this.#recordLine = this.#line;
+    // Before blank lines are left out: where the text is cut, a blank line is a row that has not ended yet.
+    if (original.length > this.#maxRecord) throw this.#tooLong();
+    if (isBlank(original, this.#delimiter)) return;
     this.#emit(original, original.split(this.#delimiter, this.#maxColumns + 1), records);
   }
 
@@ -201,6 +203,7 @@ export class CsvReader {
   #finish(records: CsvRecord[]): void {
     const original = this.#original;
     const quoted = this.#quoteLine > 0;
+    if (original.length > this.#maxRecord) throw this.#tooLong();
     this.#endCell();
     if (quoted || !isBlank(original, this.#delimiter)) this.#emit(original, this.#cells, records);
     this.#open = false;
@@ -211,7 +214,6 @@ export class CsvReader {
   }
 
   #emit(original: string, cells: string[], records: CsvRecord[]): void {
-    if (original.length > this.#maxRecord) throw this.#tooLong();
     let problem = this.#problem;
     if (problem === null && cells.length > this.#maxColumns) {
       problem = `more than ${this.#maxColumns} columns`;

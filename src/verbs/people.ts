@@ -1,5 +1,7 @@
 import { findCampaign } from '../campaigns/campaigns.ts';
-import { retryOutcome } from '../campaigns/sweep.ts';
+import { reopenCancelled } from '../campaigns/life.ts';
+import { retryOutcome, sweepCancelled } from '../campaigns/sweep.ts';
+import { readProgress } from '../progress/queries.ts';
 import { type ImportOptions, type ImportReport, importRecipients } from '../recipients/import.ts';
 import { rejectsPathFor } from '../recipients/rejects.ts';
 import { reasonOf } from '../sending/retry.ts';
@@ -39,9 +41,16 @@ export async function importPeople(
 }
 
 /**
- * Puts everybody with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them.
+ * Puts everybody with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them; a
+ * cancelled one is paused by it.
  */
 export async function retry({ database }: Sendstate, name: string, outcome: Retryable): Promise<number> {
-  const { campaignId } = await findCampaign(database, name);
+  const { campaignId, status } = await findCampaign(database, name);
+  if (status === 'cancelled') {
+    // First everybody who still waited is cancelled, as was asked; then nobody cancels those who are put back.
+    await sweepCancelled(database, campaignId);
+    const [progress] = await readProgress(database, name);
+    if (progress !== undefined && progress.outcomes[outcome] > 0) await reopenCancelled(database, campaignId);
+  }
   return await retryOutcome(database, campaignId, outcome, reasonOf);
 }

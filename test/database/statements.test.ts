@@ -9,6 +9,7 @@ import { record } from '../../src/sending/record.ts';
 import { rescue } from '../../src/sending/rescue.ts';
 import { reasonOf, released } from '../../src/sending/retry.ts';
 import type { Claim } from '../../src/sending/states.ts';
+import { retry } from '../../src/verbs/people.ts';
 import { addPeople, countersAgree, registered, result, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 
@@ -523,5 +524,33 @@ describe('the life of a campaign', () => {
     expect(await ask('person2@example.com')).toBe(false);
     expect(await ask('nobody@example.com')).toBe(false);
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ waiting: 2, suppressed: 1 });
+  });
+});
+
+describe('retry of a cancelled campaign', () => {
+  test('nobody cancels again those who are put back, and whoever still waited stays cancelled', async () => {
+    const { campaignId, name } = await runningCampaign(fresh.database, 6);
+    const workerId = await registered(fresh.database);
+    const claim = await claimFresh(fresh.database, { campaignId, workerId, limit: 2, after: 0 });
+    const results = ids(claim).map((id) => result(claim?.claimId ?? 0, id, 'rejected'));
+    await record(fresh.database, campaignId, workerId, results, []);
+    await fresh.pool.query(`update campaign set status = 'cancelled' where campaign_id = $1`, [campaignId]);
+    const app = { database: fresh.database, embedded: false, close: async () => undefined };
+    expect(await retry(app, name, 'rejected')).toBe(2);
+    // A worker that saw the campaign cancelled a moment ago looks after it now.
+    expect(await sweepCancelled(fresh.database, campaignId)).toBe(0);
+    expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ retrying: 2, cancelled: 4 });
+    const status = 'select status from campaign where campaign_id = $1';
+    expect((await fresh.pool.query(status, [campaignId])).rows).toEqual([{ status: 'paused' }]);
+    expect((await startCampaign(fresh.database, name)).status).toBe('running');
+  });
+
+  test('with nobody to put back it stays cancelled', async () => {
+    const { campaignId, name } = await runningCampaign(fresh.database, 2);
+    await fresh.pool.query(`update campaign set status = 'cancelled' where campaign_id = $1`, [campaignId]);
+    const app = { database: fresh.database, embedded: false, close: async () => undefined };
+    expect(await retry(app, name, 'rejected')).toBe(0);
+    const status = 'select status from campaign where campaign_id = $1';
+    expect((await fresh.pool.query(status, [campaignId])).rows).toEqual([{ status: 'cancelled' }]);
   });
 });

@@ -253,3 +253,10 @@ describe('limits', () => {
     }
   });
 });
+
+test('a blank line that is too long is one wherever the text is cut', () => {
+  const text = `a,b\n${' '.repeat(30)}\nc,d\n`;
+  expect(outcome([text], { maxRecordChars: 20 })).toBe('csv-record');
+  for (let at = 0; at <= text.length; at += 1)
+    expect(outcome([text.slice(0, at), text.slice(at)], { maxRecordChars: 20 })).toBe('csv-record');
+});

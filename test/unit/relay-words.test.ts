@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { wordsOf } from '../../src/commands/working.ts';
+import { wordsOf } from '../../src/commands/words.ts';
 import { perSecond } from '../../src/progress/format.ts';
 import { CLOSED } from '../../src/sending/breaker.ts';
 

@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
-import { createProgram } from '../../../src/cli.ts';
 import type { Database } from '../../../src/database/connect.ts';
 import { propertyOf, type Target } from '../target.ts';
 import { storableText } from './hostile-text.ts';
@@ -163,6 +162,8 @@ export const commands: Target = {
     await writeFile(path.join(cwd, 'mail.txt'), 'Dear {{name}}');
     await writeFile(path.join(cwd, 'people.csv'), 'email,name\nlee@example.com,Lee\n');
     const { pool } = await database();
+    // Here, so that the other targets do not load every command.
+    const { createProgram } = await import('../../../src/cli.ts');
     const line = new Line(cwd, pool.options.connectionString ?? '');
     return {
       property: propertyOf(argumentsFor(createProgram()), async (args) =>

@@ -1,0 +1,191 @@
+import { type Logger, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+import type { SendEvent } from '../index.ts';
+import { printable } from '../progress/format.ts';
+import type { Context } from './context.ts';
+import { legibleJson, useColour } from './terminal.ts';
+import { wordsOf } from './words.ts';
+
+export const LOG_FORMATS = ['words', 'pretty', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** Lines about single recipients in a second; the others are counted. A relay that refuses everybody must not fill a disk. */
+const RECIPIENT_LINES = 10;
+
+type Level = 'info' | 'warn' | 'error';
+/** One line: what a program asks for, and the words for people. */
+export interface Line {
+  readonly level: Level;
+  readonly event: string;
+  readonly words: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface LogOptions {
+  readonly format: LogFormat;
+  /** Recipients may be named. */
+  readonly addresses: boolean;
+  /** `send` says of its campaign with a bar what `work` says in words. */
+  readonly campaigns: boolean;
+  /** Before each line, for whoever has painted something. */
+  readonly before?: () => void;
+}
+
+/** What happened, one line each, to stderr: words for people, or JSON for whoever collects logs. */
+export class Log {
+  readonly #context: Context;
+  readonly #options: LogOptions;
+  readonly #logger: Logger | null;
+  #workerId: number | null = null;
+  #second = 0;
+  #lines = 0;
+  #leftOut = 0;
+
+  constructor(context: Context, options: LogOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#logger = options.format === 'words' ? null : pino(PINO, { write: this.#writer(options.format) });
+  }
+
+  event(event: SendEvent): void {
+    if (event.kind === 'started') this.#workerId = event.workerId;
+    if (this.#logger === null) {
+      const words =
+        event.kind === 'campaign' && this.#options.campaigns ? `${event.name}: ${event.now}` : wordsOf(event);
+      if (words !== null) this.#say(words);
+      return;
+    }
+    if (event.kind === 'result' && !this.#mayName(event)) return;
+    const line = lineOf(event, this.#options.addresses);
+    if (line !== null) this.#write(line);
+  }
+
+  /** What is no event of the sending: a schedule, a hook, an address to look at. */
+  note(event: string, words: string, level: Level = 'info'): void {
+    if (this.#logger === null) this.#say(words);
+    else this.#write({ level, event, words, fields: {} });
+  }
+
+  #say(words: string): void {
+    this.#options.before?.();
+    this.#context.err(printable(words));
+  }
+
+  #write({ level, event, words, fields }: Line): void {
+    const { addresses } = this.#options;
+    const shown = (value: unknown) => (typeof value === 'string' && !addresses ? nameless(value) : value);
+    const kept = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
+    const all = Object.fromEntries(kept.map(([key, value]) => [key, shown(value)]));
+    const workerId = this.#workerId === null ? {} : { workerId: this.#workerId };
+    this.#logger?.[level]({ event, ...workerId, ...all }, '%s', shown(words));
+  }
+
+  /** Whether this result has a line: it ended without a mail, and not too many did so in this second. */
+  #mayName({ result }: Extract<SendEvent, { kind: 'result' }>): boolean {
+    if (result.outcome === null || result.outcome === 'sent') return false;
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#second) {
+      const leftOut = this.#leftOut;
+      [this.#second, this.#lines, this.#leftOut] = [second, 0, 0];
+      if (leftOut > 0) {
+        const words = `${leftOut} more recipients ended without a mail; all of them: sendstate recipients NAME --outcome rejected`;
+        this.#write({ level: 'info', event: 'recipients', words, fields: { recipients: leftOut } });
+      }
+    }
+    if (this.#lines++ < RECIPIENT_LINES) return true;
+    this.#leftOut++;
+    return false;
+  }
+
+  #writer(format: LogFormat): (line: string) => void {
+    const { before } = this.#options;
+    const colour = this.#context.isTty && useColour();
+    const pretty = prettyFactory({
+      colorize: colour,
+      singleLine: true,
+      translateTime: 'SYS:HH:MM:ss',
+      ignore: 'pid',
+    });
+    return (line) => {
+      before?.();
+      const json = legibleJson(line);
+      if (format === 'json') this.#context.err(json.trimEnd());
+      // The colours are ours; what came from outside was made harmless before.
+      else if (colour) process.stderr.write(pretty(json));
+      else this.#context.err(pretty(json).trimEnd());
+    };
+  }
+}
+
+const PINO = {
+  base: { pid: process.pid },
+  timestamp: pino.stdTimeFunctions.isoTime,
+  formatters: {
+    level: (level: string) => ({ level }),
+    log: (fields: Record<string, unknown>) =>
+      Object.fromEntries(
+        Object.entries(fields).map(([key, value]) => [
+          key,
+          typeof value === 'string' ? printable(value) : value,
+        ]),
+      ),
+  },
+} as const;
+
+/** Without addresses, which relays like to repeat. */
+function nameless(text: string): string {
+  return text.replace(/[^\s<>"'(),;:]{1,64}@[^\s<>"'(),;:]{1,255}/g, '…');
+}
+
+const WARNINGS: ReadonlySet<SendEvent['kind']> = new Set([
+  'refused',
+  'rescued',
+  'presumed-dead',
+  'claims-lost',
+  'database-lost',
+]);
+
+/** An event as a line; null: it is none of interest. */
+export function lineOf(event: SendEvent, addresses: boolean): Line | null {
+  const fields = fieldsOf(event, addresses);
+  const words = event.kind === 'started' ? `Worker ${event.workerId} has started.` : ownWords(event);
+  if (words === null) return null;
+  const troubled = event.kind === 'relay' && event.breaker.state !== 'closed';
+  return { level: troubled || WARNINGS.has(event.kind) ? 'warn' : 'info', event: event.kind, words, fields };
+}
+
+function ownWords(event: SendEvent): string | null {
+  if (event.kind === 'campaign') return `${event.name}: ${event.now}`;
+  if (event.kind === 'result')
+    return `A recipient ended as ${event.result.outcome}: ${event.result.reason ?? ''}`;
+  return wordsOf(event);
+}
+
+/** What a program may ask for, by the names that the tables have. */
+function fieldsOf(event: SendEvent, addresses: boolean): Record<string, unknown> {
+  switch (event.kind) {
+    case 'campaign':
+      return { campaign: event.name, campaignId: event.campaignId, now: event.now };
+    case 'refused':
+      return { campaign: event.name, campaignId: event.campaignId, reason: event.reason };
+    case 'claims-lost':
+      return { campaign: event.name, campaignId: event.campaignId, claimIds: event.claimIds };
+    case 'rescued':
+      return { ...event.rescue };
+    case 'relay':
+      return {
+        relay: event.label,
+        state: event.misconfigured === null ? event.breaker.state : 'misconfigured',
+      };
+    case 'relay-slowed':
+      return { relay: event.label, perSecond: event.perSecond };
+    case 'result': {
+      const { claimId, recipientId, outcome, replyCode, reason } = event.result;
+      const address = addresses ? event.recipient.address : null;
+      const { name: campaign, campaignId } = event;
+      return { campaign, campaignId, claimId, recipientId, outcome, replyCode, reason, address };
+    }
+    default:
+      return {};
+  }
+}

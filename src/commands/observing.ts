@@ -1,0 +1,121 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { messageOf } from '../errors.ts';
+import {
+  Meter,
+  type MetricsServer,
+  parseTarget,
+  type SendEvent,
+  type Sendstate,
+  serveMetrics,
+} from '../index.ts';
+import type { Context } from './context.ts';
+import { HookDesk, type HookFlags } from './hooks.ts';
+import { LOG_FORMATS, Log, type LogFormat } from './log.ts';
+import { integer } from './options.ts';
+
+/** What `send` and `work` are told about being watched. */
+export interface ObservingFlags extends HookFlags {
+  readonly log?: LogFormat;
+  readonly logAddresses?: boolean;
+  readonly metricsPort?: number;
+  readonly metricsHost?: string;
+}
+
+function target(text: string): string {
+  try {
+    parseTarget(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}.`);
+  }
+}
+
+export function observingOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--log <format>',
+        'words, pretty or json lines on stderr (default: words; json for work without a terminal)',
+      ).choices(LOG_FORMATS),
+    )
+    .option('--log-addresses', 'log lines may name recipients')
+    .option(
+      '--metrics-port <n>',
+      'serve /metrics, /healthz and /readyz there; 0: any free port',
+      integer(0, 65_000),
+    )
+    .option('--metrics-host <address>', 'where that listens (default: 127.0.0.1); there is no login')
+    .option(
+      '--on-finished <hook>',
+      'a URL to post to or a command to run when a campaign has finished',
+      target,
+    )
+    .option('--on-paused <hook>', 'the same when a campaign was paused', target)
+    .option('--on-failing <hook>', 'the same when a relay, the database or a campaign is failing', target)
+    .option(
+      '--failing-after <seconds>',
+      'trouble of a relay or the database that lasts so long is failing (default: 60)',
+      integer(1, 86_400),
+    );
+}
+
+export interface ObservingOptions {
+  /** `send` talks in words, `work` as a service where nobody watches. */
+  readonly service: boolean;
+  readonly before?: () => void;
+}
+
+/** The log for these flags. */
+export function logFor(context: Context, flags: ObservingFlags, { service, before }: ObservingOptions): Log {
+  const format = flags.log ?? (service && !context.isTty ? 'json' : 'words');
+  const addresses = flags.logAddresses === true;
+  return new Log(context, {
+    format,
+    addresses,
+    campaigns: service,
+    ...(before === undefined ? {} : { before }),
+  });
+}
+
+/** Log, metrics and hooks of one process, from beginning to end. */
+export class Observing {
+  readonly meter: Meter | undefined;
+  readonly #log: Log;
+  readonly #hooks: HookDesk | null;
+  readonly #server: MetricsServer | null;
+
+  private constructor(
+    log: Log,
+    hooks: HookDesk | null,
+    meter: Meter | undefined,
+    server: MetricsServer | null,
+  ) {
+    this.#log = log;
+    this.#hooks = hooks;
+    this.meter = meter;
+    this.#server = server;
+  }
+
+  /** @throws SendstateError `metrics-port` */
+  static async begin(context: Context, app: Sendstate, flags: ObservingFlags, log: Log): Promise<Observing> {
+    const { metricsPort: port, metricsHost: host } = flags;
+    const meter = port === undefined ? undefined : new Meter();
+    const server =
+      meter === undefined || port === undefined ? null : await serveMetrics(app, meter, { port, host });
+    if (server !== null) log.note('metrics', `Metrics are at ${server.url}/metrics`);
+    const hooked = [flags.onFinished, flags.onPaused, flags.onFailing].some((hook) => hook !== undefined);
+    const hooks = hooked ? new HookDesk(context, app, flags, (words) => log.note('hook', words)) : null;
+    return new Observing(log, hooks, meter, server);
+  }
+
+  readonly onEvent = (event: SendEvent): void => {
+    this.#log.event(event);
+    this.#hooks?.event(event);
+  };
+
+  /** Hooks first: they ask the database and take a moment, and metrics are still told meanwhile. */
+  async close(): Promise<void> {
+    await this.#hooks?.close();
+    await this.#server?.close();
+  }
+}

@@ -1,0 +1,269 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { Durations, Meter, NAMED_CAMPAIGNS } from '../../src/sending/meter.ts';
+import { serve, type Served } from '../../src/web/serve.ts';
+import { addPeople, runningCampaign } from '../support/campaign.ts';
+import { FLAGS, type Scene, startScene } from '../support/crash.ts';
+import type { CliProcess } from '../support/process.ts';
+
+/** Of one scrape: the value of each series. */
+function seriesOf(text: string): Map<string, number> {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(' ');
+      return [line.slice(0, at), Number(line.slice(at + 1))];
+    }),
+  );
+}
+
+const namesOf = (text: string) =>
+  new Set([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name]) => name as string));
+
+async function get(url: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(url);
+  return { status: response.status, text: await response.text() };
+}
+
+async function metricsUrl(worker: CliProcess): Promise<string> {
+  await worker.says(/Metrics are at http\S+\/metrics/);
+  return /Metrics are at (http\S+)\/metrics/.exec(worker.stderr)?.[1] as string;
+}
+
+/** The worker's scrape and the server's, of one campaign that was sent. */
+let scene: Scene;
+let worker: CliProcess;
+let base: string;
+let name: string;
+let campaignId: number;
+let served: Served;
+let ofWorker: string;
+let ofServer: string;
+
+beforeAll(async () => {
+  scene = await startScene({
+    // The third reply to RCPT of each … is left to the relay of the scene: all are taken.
+  });
+  ({ campaignId, name } = await runningCampaign(scene.fresh.database, 60));
+  worker = await scene.cli('work', ...FLAGS, '--metrics-port', '0');
+  base = await metricsUrl(worker);
+  await expect
+    .poll(() => scene.number(`select count(*) from campaign where status = 'finished'`), { timeout: 20_000 })
+    .toBe(1);
+  served = await serve({ database: scene.fresh.database, embedded: false, close: async () => undefined }, { port: 0 });
+  ofWorker = (await get(`${base}/metrics`)).text;
+  ofServer = (await get(`${served.url}/metrics`)).text;
+}, 60_000);
+
+afterAll(async () => {
+  await served.close();
+  await scene.end();
+});
+
+describe('a worker', () => {
+  test('counts its mails by what became of them, and times each step', () => {
+    const series = seriesOf(ofWorker);
+    expect(series.get(`sendstate_mails_total{campaign="${name}",outcome="sent"}`)).toBe(60);
+    expect(series.get(`sendstate_mails_total{campaign="${name}",outcome="rejected"}`)).toBe(0);
+    for (const step of ['claim', 'compose', 'deliver', 'record']) {
+      const of = (end: string) => series.get(`sendstate_${step}_duration_seconds${end}`) as number;
+      expect(of('_count')).toBe(of('_bucket{le="+Inf"}'));
+      expect(of('_count')).toBeGreaterThan(0);
+      expect(of('_sum')).toBeGreaterThan(0);
+      expect(of('_sum')).toBeLessThan(60 * 20);
+    }
+    expect(series.get('sendstate_deliver_duration_seconds_count')).toBe(60);
+    expect(series.get('sendstate_compose_duration_seconds_count')).toBe(60);
+    const relay = [...series.keys()].filter((key) => key.startsWith('sendstate_relay_state{'));
+    expect(relay.filter((key) => series.get(key) === 1)).toEqual([expect.stringContaining('state="working"')]);
+    expect(ofWorker).not.toContain('@');
+  });
+
+  test('is healthy, and ready until the database is away for a lease', async () => {
+    expect(await get(`${base}/healthz`)).toEqual({ status: 200, text: '{"ok":true}\n' });
+    expect((await get(`${base}/readyz`)).status).toBe(200);
+    expect((await get(`${base}/elsewhere`)).status).toBe(404);
+    const lost = await scene.cliThroughProxy('work', ...FLAGS, '--metrics-port=0');
+    const url = await metricsUrl(lost);
+    await expect.poll(async () => (await get(`${url}/readyz`)).status, { timeout: 10_000 }).toBe(200);
+    scene.toDatabase.freezeReplies();
+    await expect.poll(async () => (await get(`${url}/readyz`)).status, { timeout: 10_000 }).toBe(503);
+    expect((await get(`${url}/readyz`)).text).toContain('the database has not answered');
+    expect((await get(`${url}/healthz`)).status).toBe(200);
+    expect(seriesOf((await get(`${url}/metrics`)).text).get('sendstate_worker_ready')).toBe(0);
+    scene.toDatabase.thaw();
+    await expect.poll(async () => (await get(`${url}/readyz`)).status, { timeout: 15_000 }).toBe(200);
+  });
+
+  test('a port that is taken is said with what to do', async () => {
+    const { code, stderr } = await (await scene.cli('work', '--metrics-port', new URL(base).port)).ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Cannot serve metrics at 127\.0\.0\.1, port \d+: .*EADDRINUSE[^]*--metrics-port \d+/);
+  });
+
+  test('several processes have a port each', async () => {
+    const other = await runningCampaign(scene.fresh.database, 5);
+    const send = await scene.cli('send', other.name, ...FLAGS, '--processes', '2', '--metrics-port', '0');
+    const { code, stderr } = await send.ended;
+    expect(code, stderr).toBe(0);
+    expect(new Set([...stderr.matchAll(/Metrics are at (\S+)/g)].map(([, url]) => url)).size).toBe(2);
+  });
+});
+
+describe('the server', () => {
+  test('tells where every campaign stands, as the counters do', async () => {
+    const series = seriesOf(ofServer);
+    expect(series.get('sendstate_database_up')).toBe(1);
+    expect(series.get(`sendstate_recipients{campaign="${name}",state="sent"}`)).toBe(60);
+    expect(series.get(`sendstate_recipients{campaign="${name}",state="waiting"}`)).toBe(0);
+    expect(series.get(`sendstate_campaign_status{campaign="${name}",status="finished"}`)).toBe(1);
+    expect(series.get('sendstate_workers{state="alive"}')).toBeGreaterThanOrEqual(1);
+    expect(ofServer).toMatch(/sendstate_relay_workers\{relay="127\.0\.0\.1:\d+",state="working"\} [1-9]/);
+    expect(ofServer).not.toContain('@');
+    expect(campaignId).toBeGreaterThan(0);
+  });
+
+  test('says how long people have been waiting, and how many', async () => {
+    const { pool, database } = scene.fresh;
+    const paused = await runningCampaign(database, 7, { status: 'paused' });
+    const waiting = await runningCampaign(database, 0);
+    await pool.query(`update campaign set started_at = now() - interval '90 s' where campaign_id = $1`, [waiting.campaignId]);
+    // Held by nobody: the worker of this file finds them locked by this transaction for as long as it looks.
+    const client = await pool.connect();
+    try {
+      await client.query('begin');
+      await client.query('lock table recipient in exclusive mode');
+      const lone = await serve({ database, embedded: false, close: async () => undefined }, { port: 0 });
+      const before = seriesOf((await get(`${lone.url}/metrics`)).text);
+      expect(before.get(`sendstate_oldest_waiting_seconds{campaign="${waiting.name}"}`)).toBe(0);
+      expect(before.has(`sendstate_oldest_waiting_seconds{campaign="${paused.name}"}`)).toBe(false);
+      await lone.close();
+      await client.query(
+        `insert into counter as c (campaign_id, worker_id, lane, waiting) values ($1, 0, 0, 3)
+         on conflict (campaign_id, worker_id, lane) do update set waiting = 3`,
+        [waiting.campaignId],
+      );
+      const { readNumbers } = await import('../../src/metrics/reading.ts');
+      const numbers = await readNumbers({ pool: { query: client.query.bind(client) } as never });
+      const own = numbers.campaigns.find((one) => one.name === waiting.name);
+      expect(own?.oldestSeconds).toBeGreaterThanOrEqual(90);
+      expect(own?.oldestSeconds).toBeLessThan(600);
+      expect(numbers.queued).toBe(3);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
+
+  test('more campaigns than a scrape names are told together', async () => {
+    const { pool, database } = scene.fresh;
+    const other = await runningCampaign(database, 0, { status: 'finished' });
+    await addPeople(database, other.campaignId, 1, 4);
+    await pool.query(
+      `insert into campaign (name, sender, subject, text, status) select 'many ' || i, 'a@example.com', 's', 't', 'draft' from generate_series(1, 110) i`,
+    );
+    const lone = await serve({ database, embedded: false, close: async () => undefined }, { port: 0 });
+    const series = seriesOf((await get(`${lone.url}/metrics`)).text);
+    await lone.close();
+    const named = [...series.keys()].filter((key) => /^sendstate_recipients\{.*state="sent"/.test(key));
+    expect(named.length).toBe(101);
+    expect(series.get('sendstate_recipients{campaign="other",state="waiting"}')).toBeGreaterThanOrEqual(4);
+  });
+
+  test('ten scrapers cost the database what one costs', async () => {
+    const { pool } = scene.fresh;
+    const lone = await serve(
+      { database: scene.fresh.database, embedded: false, close: async () => undefined },
+      { port: 0 },
+    );
+    let reads = 0;
+    const { query } = pool;
+    pool.query = ((...args: unknown[]) => {
+      const [first] = args as [{ text?: string }];
+      if (first.text?.includes('as queued') === true) reads++;
+      return Reflect.apply(query, pool, args);
+    }) as typeof query;
+    try {
+      await Promise.all(Array.from({ length: 10 }, () => get(`${lone.url}/metrics`)));
+    } finally {
+      pool.query = query;
+      await lone.close();
+    }
+    expect(reads).toBe(1);
+  });
+});
+
+describe('what is named somewhere is really told', () => {
+  const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const told = () => new Set([...namesOf(ofWorker), ...namesOf(ofServer)]);
+  /** Of an expression: the names of metrics, histograms without what is appended. */
+  const named = (text: string) =>
+    new Set(
+      [...text.matchAll(/\bsendstate_[a-z_]+/g)].map(([found]) => found.replace(/_(bucket|sum|count)$/, '')),
+    );
+
+  test('the table of the page holds all metrics of sendstate, and no other', () => {
+    const rows = [...file('docs/monitoring.md').matchAll(/^\| `(sendstate_[a-z_]+)`/gm)].map(([, metric]) => metric);
+    expect(rows.sort()).toEqual([...told()].filter((metric) => metric.startsWith('sendstate_')).sort());
+  });
+
+  test('the dashboard asks for metrics that exist', () => {
+    const dashboard = file('docs/grafana.json');
+    JSON.parse(dashboard);
+    const asked = named(dashboard);
+    expect(asked.size).toBeGreaterThan(8);
+    expect([...asked].filter((metric) => !told().has(metric))).toEqual([]);
+  });
+
+  test('each alert asks for metrics that exist, and says what to do', () => {
+    const text = file('docs/alerts.yml');
+    expect([...named(text)].filter((metric) => !told().has(metric))).toEqual([]);
+    const rules = (parse(text) as { groups: { rules: Record<string, unknown>[] }[] }).groups.flatMap((group) => group.rules);
+    expect(rules.length).toBeGreaterThan(5);
+    for (const rule of rules) {
+      expect(rule).toMatchObject({
+        alert: expect.stringMatching(/^Sendstate/),
+        expr: expect.any(String),
+        labels: { severity: expect.stringMatching(/^(warning|critical)$/) },
+        annotations: { summary: expect.any(String), description: expect.stringMatching(/sendstate |psql/) },
+      });
+    }
+  });
+
+  test('promtool agrees, where it is installed', () => {
+    const promtool = (args: string[], input?: string) =>
+      spawnSync('promtool', args, { encoding: 'utf8', ...(input === undefined ? {} : { input }) });
+    if (promtool(['--version']).error !== undefined) {
+      console.warn('promtool is not installed (Debian package prometheus): rules and names are checked by their form alone');
+      return;
+    }
+    const rules = promtool(['check', 'rules', new URL('../../docs/alerts.yml', import.meta.url).pathname]);
+    expect(`${rules.stdout}${rules.stderr}`).toContain('SUCCESS');
+    for (const scrape of [ofWorker, ofServer]) {
+      // What prom-client tells of Node.js has names of its own making.
+      const own = scrape.split('\n').filter((line) => /sendstate_/.test(line));
+      const { status, stdout, stderr } = promtool(['check', 'metrics'], `${own.join('\n')}\n`);
+      expect([status, stdout, stderr]).toEqual([0, '', '']);
+    }
+  });
+});
+
+describe('counting', () => {
+  test('durations fall into the first bucket that holds them', () => {
+    const durations = new Durations([0.001, 0.01]);
+    for (const ms of [0.5, 1, 5, 100]) durations.observe(ms);
+    expect([...durations.counts]).toEqual([2, 1, 1]);
+    expect(durations.sum).toBeCloseTo(0.1065);
+  });
+
+  test('campaigns beyond the hundredth are counted together', () => {
+    const meter = new Meter();
+    for (let i = 0; i < NAMED_CAMPAIGNS + 20; i++) meter.tally(`c${i}`).sent++;
+    expect(meter.tallies.size).toBe(NAMED_CAMPAIGNS + 1);
+    expect(meter.tally('other').sent).toBe(20);
+    expect(meter.tally('c0').sent).toBe(1);
+    expect(meter.health).toEqual({ ready: false, why: 'starting' });
+  });
+});
