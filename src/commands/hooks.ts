@@ -64,8 +64,10 @@ export class HookDesk {
   }
 
   event(event: SendEvent): void {
-    if (event.kind === 'campaign' && (event.now === 'finished' || event.now === 'paused'))
-      this.#campaign(event.now, event.name);
+    // A claim that finds the campaign paused finds nobody, and the worker says that it is idle before it knows why.
+    if (event.kind === 'campaign' && (event.now === 'paused' || event.now === 'idle'))
+      this.#campaign('paused', event.name);
+    else if (event.kind === 'campaign' && event.now === 'finished') this.#campaign('finished', event.name);
     else if (event.kind === 'refused') this.#campaign('paused', event.name);
     if (this.#failing === null) return;
     const failing = this.#failing.event(event, performance.now());

@@ -1,5 +1,4 @@
-import { type Logger, pino } from 'pino';
-import { prettyFactory } from 'pino-pretty';
+import type { Logger } from 'pino';
 import type { SendEvent } from '../index.ts';
 import { printable } from '../progress/format.ts';
 import type { Context } from './context.ts';
@@ -41,10 +40,19 @@ export class Log {
   #lines = 0;
   #leftOut = 0;
 
-  constructor(context: Context, options: LogOptions) {
+  private constructor(context: Context, options: LogOptions, logger: Logger | null) {
     this.#context = context;
     this.#options = options;
-    this.#logger = options.format === 'words' ? null : pino(PINO, { write: this.#writer(options.format) });
+    this.#logger = logger;
+  }
+
+  /** What makes the lines is loaded by those alone who want them. */
+  static async open(context: Context, options: LogOptions): Promise<Log> {
+    if (options.format === 'words') return new Log(context, options, null);
+    const { pino } = await import('pino');
+    const timestamp = pino.stdTimeFunctions.isoTime;
+    const write = await writerFor(context, options);
+    return new Log(context, options, pino({ ...PINO, timestamp }, { write }));
   }
 
   event(event: SendEvent): void {
@@ -96,30 +104,31 @@ export class Log {
     this.#leftOut++;
     return false;
   }
+}
 
-  #writer(format: LogFormat): (line: string) => void {
-    const { before } = this.#options;
-    const colour = this.#context.isTty && useColour();
-    const pretty = prettyFactory({
-      colorize: colour,
-      singleLine: true,
-      translateTime: 'SYS:HH:MM:ss',
-      ignore: 'pid',
-    });
-    return (line) => {
-      before?.();
-      const json = legibleJson(line);
-      if (format === 'json') this.#context.err(json.trimEnd());
-      // The colours are ours; what came from outside was made harmless before.
-      else if (colour) process.stderr.write(pretty(json));
-      else this.#context.err(pretty(json).trimEnd());
-    };
-  }
+async function writerFor(context: Context, { format, before }: LogOptions): Promise<(line: string) => void> {
+  const colour = context.isTty && useColour();
+  const pretty =
+    format === 'pretty'
+      ? (await import('pino-pretty')).prettyFactory({
+          colorize: colour,
+          singleLine: true,
+          translateTime: 'SYS:HH:MM:ss',
+          ignore: 'pid',
+        })
+      : null;
+  return (line) => {
+    before?.();
+    const json = legibleJson(line);
+    if (pretty === null) context.err(json.trimEnd());
+    // The colours are ours; what came from outside was made harmless before.
+    else if (colour) process.stderr.write(pretty(json));
+    else context.err(pretty(json).trimEnd());
+  };
 }
 
 const PINO = {
   base: { pid: process.pid },
-  timestamp: pino.stdTimeFunctions.isoTime,
   formatters: {
     level: (level: string) => ({ level }),
     log: (fields: Record<string, unknown>) =>

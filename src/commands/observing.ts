@@ -66,10 +66,14 @@ export interface ObservingOptions {
 }
 
 /** The log for these flags. */
-export function logFor(context: Context, flags: ObservingFlags, { service, before }: ObservingOptions): Log {
+export async function logFor(
+  context: Context,
+  flags: ObservingFlags,
+  { service, before }: ObservingOptions,
+): Promise<Log> {
   const format = flags.log ?? (service && !context.isTty ? 'json' : 'words');
   const addresses = flags.logAddresses === true;
-  return new Log(context, {
+  return await Log.open(context, {
     format,
     addresses,
     campaigns: service,

@@ -22,7 +22,8 @@ async function runReport(
   name: string,
   flags: { readonly format: Format; readonly out?: string },
 ): Promise<void> {
-  const text = FORMATS[flags.format](await withDatabase(context, (app) => report(app, name)));
+  const format = context.json ? 'json' : flags.format;
+  const text = FORMATS[format](await withDatabase(context, (app) => report(app, name)));
   if (flags.out === undefined) {
     context.out(text.trimEnd());
     return;
@@ -49,6 +50,7 @@ export function registerReport(program: Command, contextOf: (command: Command) =
         .choices(Object.keys(FORMATS))
         .default('html'),
     )
+    .option('--json', 'the same as --format json')
     .option('--out <file>', 'where to write it (default: standard output)')
     .action((name: string, flags: { format: Format; out?: string }, command: Command) =>
       runReport(contextOf(command), name, flags),

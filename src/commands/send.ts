@@ -11,7 +11,7 @@ import { keepPainting, type WorkFlags, workOptions, workOptionsOf } from './work
 async function runSend(context: Context, name: string, flags: WorkFlags): Promise<void> {
   const options = workOptionsOf(context, flags);
   const painter = new Painter(context);
-  const log = logFor(context, flags, { service: false, before: () => painter.clear() });
+  const log = await logFor(context, flags, { service: false, before: () => painter.clear() });
   await withDatabase(
     context,
     async (app) => {

@@ -17,7 +17,7 @@ interface WorkCommandFlags extends WorkFlags {
 async function runWork(context: Context, flags: WorkCommandFlags): Promise<void> {
   const options = workOptionsOf(context, flags);
   const drain = flags.drain === true || flags.cron !== undefined;
-  const log = logFor(context, flags, { service: true });
+  const log = await logFor(context, flags, { service: true });
   await withDatabase(
     context,
     async (app) => {

@@ -17,7 +17,9 @@ export function parseTarget(text: string): Target {
   if (!/^https?:/i.test(text)) {
     if (text.trim() === '' || text.includes('\0'))
       throw new SendstateError('hook-url', 'A hook is a command or a URL; this is neither');
-    return { kind: 'command', command: text, shown: text.trim().split(/\s+/, 1)[0] ?? '' };
+    const [first = ''] = text.trim().split(/\s+/, 1);
+    // An assignment in front may be a secret.
+    return { kind: 'command', command: text, shown: first.includes('=') ? 'a command' : first };
   }
   if (!URL.canParse(text)) {
     throw new SendstateError('hook-url', 'The URL of the hook cannot be read', {

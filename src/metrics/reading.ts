@@ -67,7 +67,11 @@ select
 const NOBODY = Object.fromEntries(COUNTED.map((column) => [column, 0])) as Record<Counted, number>;
 
 /** Reads the counters. Throws the database's errors. */
-export async function readNumbers({ pool }: Pick<Database, 'pool'>): Promise<Numbers> {
+export async function readNumbers({
+  pool,
+}: {
+  readonly pool: Pick<Database['pool'], 'query'>;
+}): Promise<Numbers> {
   const query = { text: READ, query_timeout: ANSWER_WITHIN_MS };
   const { rows } = await pool.query<Numbers>(query);
   const [numbers] = rows;

@@ -4,7 +4,6 @@ import type { Database } from '../database/connect.ts';
 import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
 import type { Meter } from '../sending/meter.ts';
-import { workerRegistry } from './worker.ts';
 
 export interface MetricsOptions {
   /** 0: any free one. */
@@ -33,6 +32,8 @@ export async function serveMetrics(
   meter: Meter,
   { port, host = '127.0.0.1' }: MetricsOptions,
 ): Promise<MetricsServer> {
+  // Loaded by those alone who are scraped: it takes as long as a tenth of a second.
+  const { workerRegistry } = await import('./worker.ts');
   const registry = workerRegistry(database, meter);
   const server = createServer(
     { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },

@@ -44,7 +44,8 @@ const COLOURS: Readonly<Record<Outcome | 'waiting' | 'claimed', number>> = {
 /** Letters of East Asia take two columns of a terminal (Unicode Standard Annex 11, W and F). */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-const ZERO_WIDTH = /[\p{Mn}\p{Me}\u200b-\u200d\ufe0f]/u;
+/** Marks on the letter before (variation selectors are among them), and what joins letters. */
+const ZERO_WIDTH = /\p{Mn}|\p{Me}|\u200b|\u200c|\u200d/u;
 
 /** Columns that a text takes. */
 export function width(text: string): number {
@@ -122,7 +123,8 @@ function outcomeLines(progress: Progress, columns: number, { colour }: WatchOpti
     const filled = Math.max(Math.round(share * room), 1);
     const part = '█'.repeat(Math.min(filled, room));
     const painted = colour ? `\u001b[${COLOURS[name]}m${part}\u001b[39m` : part;
-    const note = name === 'waiting' && progress.retrying > 0 ? ` (${count(progress.retrying)} came back)` : '';
+    const note =
+      name === 'waiting' && progress.retrying > 0 ? ` (${count(progress.retrying)} came back)` : '';
     const numbers = `${name.padEnd(12)}${count(n).padStart(digits)} ${(share * 100).toFixed(1).padStart(5)}% `;
     const rest = columns - width(numbers) - Math.min(filled, room);
     return `${numbers}${painted}${cut(note, Math.max(rest, 0))}`;

@@ -3,7 +3,6 @@ import { getCookie, setCookie } from 'hono/cookie';
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { checkSchema } from '../database/migrate.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { databaseRegistry } from '../metrics/database.ts';
 import { apiRoutes } from './api.ts';
 import type { Desk, Env, Routes } from './context.ts';
 import type { Topic } from './feed.ts';
@@ -89,8 +88,12 @@ function healthRoutes({ app }: Desk, routes: Routes): void {
 
 /** For Prometheus, which sends the token as `authorization: {credentials: …}` where there is one. */
 function metricsRoute({ app }: Desk, routes: Routes): void {
-  const registry = databaseRegistry(app.database);
+  // Loaded and made when somebody asks: it watches the event loop from then on.
+  const make = async () => (await import('../metrics/database.ts')).databaseRegistry(app.database);
+  let made: ReturnType<typeof make> | undefined;
   routes.get('/metrics', async (c) => {
+    made ??= make();
+    const registry = await made;
     c.header('content-type', registry.contentType);
     return c.body(await registry.metrics());
   });

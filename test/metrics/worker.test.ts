@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { inTransaction } from '../../src/database/connect.ts';
+import { readNumbers } from '../../src/metrics/reading.ts';
 import { Durations, Meter, NAMED_CAMPAIGNS } from '../../src/sending/meter.ts';
-import { serve, type Served } from '../../src/web/serve.ts';
+import { type Served, serve } from '../../src/web/serve.ts';
 import { addPeople, runningCampaign } from '../support/campaign.ts';
 import { FLAGS, type Scene, startScene } from '../support/crash.ts';
 import type { CliProcess } from '../support/process.ts';
@@ -43,16 +45,15 @@ let ofWorker: string;
 let ofServer: string;
 
 beforeAll(async () => {
-  scene = await startScene({
-    // The third reply to RCPT of each … is left to the relay of the scene: all are taken.
-  });
+  scene = await startScene();
   ({ campaignId, name } = await runningCampaign(scene.fresh.database, 60));
   worker = await scene.cli('work', ...FLAGS, '--metrics-port', '0');
   base = await metricsUrl(worker);
-  await expect
-    .poll(() => scene.number(`select count(*) from campaign where status = 'finished'`), { timeout: 20_000 })
-    .toBe(1);
-  served = await serve({ database: scene.fresh.database, embedded: false, close: async () => undefined }, { port: 0 });
+  await worker.says(/: finished/);
+  served = await serve(
+    { database: scene.fresh.database, embedded: false, close: async () => undefined },
+    { port: 0 },
+  );
   ofWorker = (await get(`${base}/metrics`)).text;
   ofServer = (await get(`${served.url}/metrics`)).text;
 }, 60_000);
@@ -77,7 +78,9 @@ describe('a worker', () => {
     expect(series.get('sendstate_deliver_duration_seconds_count')).toBe(60);
     expect(series.get('sendstate_compose_duration_seconds_count')).toBe(60);
     const relay = [...series.keys()].filter((key) => key.startsWith('sendstate_relay_state{'));
-    expect(relay.filter((key) => series.get(key) === 1)).toEqual([expect.stringContaining('state="working"')]);
+    expect(relay.filter((key) => series.get(key) === 1)).toEqual([
+      expect.stringContaining('state="working"'),
+    ]);
     expect(ofWorker).not.toContain('@');
   });
 
@@ -100,7 +103,9 @@ describe('a worker', () => {
   test('a port that is taken is said with what to do', async () => {
     const { code, stderr } = await (await scene.cli('work', '--metrics-port', new URL(base).port)).ended;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/Cannot serve metrics at 127\.0\.0\.1, port \d+: .*EADDRINUSE[^]*--metrics-port \d+/);
+    expect(stderr).toMatch(
+      /Cannot serve metrics at 127\.0\.0\.1, port \d+: .*EADDRINUSE[\s\S]*--metrics-port \d+/,
+    );
   });
 
   test('several processes have a port each', async () => {
@@ -126,35 +131,34 @@ describe('the server', () => {
   });
 
   test('says how long people have been waiting, and how many', async () => {
-    const { pool, database } = scene.fresh;
-    const paused = await runningCampaign(database, 7, { status: 'paused' });
-    const waiting = await runningCampaign(database, 0);
-    await pool.query(`update campaign set started_at = now() - interval '90 s' where campaign_id = $1`, [waiting.campaignId]);
-    // Held by nobody: the worker of this file finds them locked by this transaction for as long as it looks.
-    const client = await pool.connect();
-    try {
-      await client.query('begin');
-      await client.query('lock table recipient in exclusive mode');
-      const lone = await serve({ database, embedded: false, close: async () => undefined }, { port: 0 });
-      const before = seriesOf((await get(`${lone.url}/metrics`)).text);
-      expect(before.get(`sendstate_oldest_waiting_seconds{campaign="${waiting.name}"}`)).toBe(0);
-      expect(before.has(`sendstate_oldest_waiting_seconds{campaign="${paused.name}"}`)).toBe(false);
-      await lone.close();
+    // Within a transaction that is undone: the worker of this file never sees any of it.
+    await inTransaction(scene.fresh.database, async ({ client }) => {
+      const before = await readNumbers({ pool: client });
+      const add = async (name: string, status: string, counts: string) => {
+        const { rows } = await client.query<{ id: number }>(
+          `with made as (insert into campaign (name, sender, subject, text, status, started_at)
+             values ($1, 'a@example.com', 's', 't', $2, now() - interval '90 s') returning campaign_id)
+           insert into counter (campaign_id, worker_id, lane, waiting, retrying) select campaign_id, 0, 0, ${counts} from made
+           returning campaign_id as id`,
+          [name, status],
+        );
+        return rows[0]?.id;
+      };
+      await add('fresh', 'running', '3, 0');
+      await add('resting', 'paused', '7, 0');
+      const back = await add('back', 'running', '0, 1');
       await client.query(
-        `insert into counter as c (campaign_id, worker_id, lane, waiting) values ($1, 0, 0, 3)
-         on conflict (campaign_id, worker_id, lane) do update set waiting = 3`,
-        [waiting.campaignId],
+        `insert into recipient (campaign_id, address, retry_at) values ($1, 'kim@example.com', now() - interval '30 s')`,
+        [back],
       );
-      const { readNumbers } = await import('../../src/metrics/reading.ts');
-      const numbers = await readNumbers({ pool: { query: client.query.bind(client) } as never });
-      const own = numbers.campaigns.find((one) => one.name === waiting.name);
-      expect(own?.oldestSeconds).toBeGreaterThanOrEqual(90);
-      expect(own?.oldestSeconds).toBeLessThan(600);
-      expect(numbers.queued).toBe(3);
-    } finally {
-      await client.query('rollback');
-      client.release();
-    }
+      const numbers = await readNumbers({ pool: client });
+      const oldest = (name: string) => numbers.campaigns.find((one) => one.name === name)?.oldestSeconds;
+      expect([oldest('fresh'), oldest('resting'), oldest('back')].map((n) => Math.round(n ?? -1))).toEqual([
+        90, 0, 30,
+      ]);
+      expect(numbers.queued - before.queued).toBe(4);
+      await client.query('rollback; begin');
+    });
   });
 
   test('more campaigns than a scrape names are told together', async () => {
@@ -179,6 +183,7 @@ describe('the server', () => {
       { port: 0 },
     );
     let reads = 0;
+    const began = performance.now();
     const { query } = pool;
     pool.query = ((...args: unknown[]) => {
       const [first] = args as [{ text?: string }];
@@ -191,7 +196,9 @@ describe('the server', () => {
       pool.query = query;
       await lone.close();
     }
-    expect(reads).toBe(1);
+    // On a machine that is slow today an answer may grow old meanwhile.
+    expect(reads).toBeGreaterThan(0);
+    expect(reads).toBeLessThanOrEqual(1 + Math.floor((performance.now() - began) / 1000));
   });
 });
 
@@ -205,7 +212,9 @@ describe('what is named somewhere is really told', () => {
     );
 
   test('the table of the page holds all metrics of sendstate, and no other', () => {
-    const rows = [...file('docs/monitoring.md').matchAll(/^\| `(sendstate_[a-z_]+)`/gm)].map(([, metric]) => metric);
+    const rows = [...file('docs/monitoring.md').matchAll(/^\| `(sendstate_[a-z_]+)`/gm)].map(
+      ([, metric]) => metric,
+    );
     expect(rows.sort()).toEqual([...told()].filter((metric) => metric.startsWith('sendstate_')).sort());
   });
 
@@ -220,7 +229,9 @@ describe('what is named somewhere is really told', () => {
   test('each alert asks for metrics that exist, and says what to do', () => {
     const text = file('docs/alerts.yml');
     expect([...named(text)].filter((metric) => !told().has(metric))).toEqual([]);
-    const rules = (parse(text) as { groups: { rules: Record<string, unknown>[] }[] }).groups.flatMap((group) => group.rules);
+    const rules = (parse(text) as { groups: { rules: Record<string, unknown>[] }[] }).groups.flatMap(
+      (group) => group.rules,
+    );
     expect(rules.length).toBeGreaterThan(5);
     for (const rule of rules) {
       expect(rule).toMatchObject({
@@ -236,7 +247,9 @@ describe('what is named somewhere is really told', () => {
     const promtool = (args: string[], input?: string) =>
       spawnSync('promtool', args, { encoding: 'utf8', ...(input === undefined ? {} : { input }) });
     if (promtool(['--version']).error !== undefined) {
-      console.warn('promtool is not installed (Debian package prometheus): rules and names are checked by their form alone');
+      process.stderr.write(
+        'promtool is not installed (Debian package prometheus): rules and names are checked by their form alone\n',
+      );
       return;
     }
     const rules = promtool(['check', 'rules', new URL('../../docs/alerts.yml', import.meta.url).pathname]);

@@ -156,7 +156,7 @@ export const commands: Target = {
   name: 'commands',
   promise:
     'any arguments are obeyed or refused: exit code 0, 1 or 2, no stack, nothing that a terminal obeys',
-  cases: 60,
+  cases: 25,
   start: async ({ database }) => {
     const cwd = await mkdtemp(path.join(tmpdir(), 'sendstate-fuzz-'));
     await writeFile(path.join(cwd, 'mail.txt'), 'Dear {{name}}');
@@ -257,7 +257,7 @@ async function play({ pool }: Database, line: Line, cwd: string, given: Scene): 
 export const sql: Target = {
   name: 'sql',
   promise: 'what is written is stored as it is: it runs in no database, no spreadsheet and no terminal',
-  cases: 8,
+  cases: 3,
   start: async ({ database }) => {
     const cwd = await mkdtemp(path.join(tmpdir(), 'sendstate-fuzz-'));
     await writeFile(path.join(cwd, 'mail.txt'), 'Dear friend');

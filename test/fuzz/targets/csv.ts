@@ -210,7 +210,7 @@ const how = fc.record({
 export const csv: Target = {
   name: 'csv',
   promise: 'every row of any file is imported or rejected, as it stands on its line',
-  cases: 700,
+  cases: 350,
   start: async () => ({
     property: propertyOf(
       fc.record({ bytes: mutatedCsv, at: cuts, how }),

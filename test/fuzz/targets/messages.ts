@@ -83,7 +83,7 @@ export const messages: Target = {
   name: 'messages',
   promise:
     'a value stays a value: no header, part, recipient or command comes of it, and it arrives as it was',
-  cases: 250,
+  cases: 120,
   start: async () => {
     let arrived: CapturedMail[] = [];
     const server = await startCapture({
@@ -148,7 +148,7 @@ const rawMessage = fc
 export const dots: Target = {
   name: 'dots',
   promise: 'a message of any lines arrives as it was, and is one message',
-  cases: 300,
+  cases: 150,
   start: async () => {
     let arrived: Buffer[] = [];
     const server = await startCapture({ onMail: ({ raw }) => arrived.push(Buffer.from(raw)) });

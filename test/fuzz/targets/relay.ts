@@ -71,7 +71,7 @@ const wrong: fc.Arbitrary<Wrong> = fc.record({
 export const relay: Target = {
   name: 'relay',
   promise: 'whatever a relay says, every mail is answered once, and none is sent that it did not take',
-  cases: 30,
+  cases: 12,
   start: async () => {
     const peers = {
       serial: await startHostile(MODES.serial),

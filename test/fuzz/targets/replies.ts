@@ -79,7 +79,7 @@ function expected(bytes: Buffer): Said[] {
 export const replies: Target = {
   name: 'replies',
   promise: 'any bytes of a relay are the same replies, or none, however they are cut',
-  cases: 4_000,
+  cases: 1_500,
   start: async () => ({
     property: propertyOf(fc.record({ bytes: stream, at: cuts }), ({ bytes, at }) => {
       const whole = parsed([bytes]);

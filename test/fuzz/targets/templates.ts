@@ -184,7 +184,7 @@ function check(template: string): void {
 export const templates: Target = {
   name: 'templates',
   promise: 'any text is a template or a mistake on a named line, and reaches the row and nothing else',
-  cases: 1_200,
+  cases: 500,
   start: async () => {
     process.env.SENDSTATE_FUZZ_CANARY = CANARY;
     return {

@@ -152,7 +152,7 @@ export const urls: Target = {
   name: 'urls',
   promise:
     'whatever DATABASE_URL and SMTP_URL hold, they work or are refused, and no word of a password is shown',
-  cases: 1_500,
+  cases: 500,
   start: async () => {
     const cwd = await mkdtemp(path.join(tmpdir(), 'sendstate-fuzz-'));
     return {

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from 'vitest';
+import { width } from '../../src/progress/watch.ts';
+import { runningCampaign } from '../support/campaign.ts';
+import { type Desk, startDesk } from '../support/cli.ts';
+
+const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+
+/** Select Graphic Rendition (ECMA-48). */
+const COLOUR = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m`);
+
+let desk: Desk;
+afterEach(() => desk.end());
+
+/** A campaign that is over, so that watching ends after one look. */
+async function over(): Promise<string> {
+  const { name } = await runningCampaign(desk.fresh.database, 25);
+  expect((await desk.run(['send', name])).code).toBe(0);
+  return name;
+}
+
+test('status --watch in a pipe prints plain lines, no escape sequence', async () => {
+  desk = await startDesk();
+  const name = await over();
+  const { code, stdout, stderr } = await desk.run(['status', name, '--watch']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toContain(`${name} is finished\n`);
+  expect(stdout).toContain('25 sent');
+  expect(stdout).not.toContain('\u001b');
+});
+
+/** Debian's bsdutils, on every Debian; util-linux elsewhere. */
+const SCRIPT = '/usr/bin/script';
+
+/** What a terminal of 80 columns is sent. */
+async function onTerminal(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  const command = `stty cols 80 rows 24; exec '${process.execPath}' '${CLI}' ${args.join(' ')}`;
+  const child = spawn(SCRIPT, ['-qec', command, '/dev/null'], {
+    cwd: desk.directory,
+    env: {
+      PATH: process.env.PATH,
+      HOME: desk.directory,
+      LANG: 'C.UTF-8',
+      TERM: 'xterm',
+      ...desk.env,
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  expect(code, text).toBe(0);
+  return text;
+}
+
+test('on a terminal of 80 columns it is a screen that fits, with colours unless NO_COLOR', async () => {
+  desk = await startDesk();
+  if (!existsSync(SCRIPT) && process.env.CI === undefined) {
+    process.stderr.write(`${SCRIPT} is not on this machine: nothing is shown on a real terminal\n`);
+    return;
+  }
+  const name = await over();
+  const coloured = await onTerminal(['status', name, '--watch']);
+  expect(coloured).toContain('\u001b[H\u001b[2J');
+  expect(coloured).toContain('\u001b[34m');
+  const plain = await onTerminal(['status', name, '--watch'], { NO_COLOR: '1' });
+  expect(plain).toContain(`${name} is finished`);
+  // Colours (SGR) end in m; to move the cursor is no colour.
+  expect(plain).not.toMatch(COLOUR);
+  const lines = plain.replaceAll('\u001b[H\u001b[2J', '').split(/\r?\n/);
+  expect(lines.length).toBeLessThanOrEqual(24);
+  for (const line of lines) expect(width(line)).toBeLessThanOrEqual(80);
+  expect(lines.some((line) => /^sent +25 100\.0% █+$/.test(line))).toBe(true);
+});
