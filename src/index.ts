@@ -7,6 +7,9 @@
  *     await send(app, 'spring', { relay: parseRelay('smtp://127.0.0.1:25') });
  *     await app.close();
  */
+import type { Sendstate } from './verbs/open.ts';
+import type { Served, ServeOptions } from './web/serve.ts';
+
 export type { Attachment, Campaign } from './campaigns/campaigns.ts';
 export { isTransient } from './database/prepare.ts';
 export { SendstateError } from './errors.ts';
@@ -67,4 +70,9 @@ export { type Report, report } from './verbs/report.ts';
 export { campaigns, recipients, type Status, status } from './verbs/status.ts';
 export { type SendOptions, send, type WorkOptions, work } from './verbs/work.ts';
 export { VERSION } from './version.ts';
-export { type Served, type ServeOptions, serve } from './web/serve.ts';
+export type { Served, ServeOptions } from './web/serve.ts';
+
+/** The web page as a server. Loaded only when it is asked for: every other command starts sooner without it. */
+export async function serve(app: Sendstate, options: ServeOptions = {}): Promise<Served> {
+  return await (await import('./web/serve.ts')).serve(app, options);
+}

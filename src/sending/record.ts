@@ -28,8 +28,8 @@ export const MOST_LOGGED = 100;
 
 /** Only when something other than a first success or a release is among the results: see the measurement at RECORD. */
 const FAILED = `), logged as (
-  insert into attempt (campaign_id, recipient_id, claim_id, worker_id, event, reply_code, reply)
-  select $1, recipient_id, claim_id, $2, event, reply_code, left(said, ${LOGGED_REPLY})
+  insert into attempt (campaign_id, recipient_id, claim_id, worker_id, event, reply_code, reply, relay)
+  select $1, recipient_id, claim_id, $2, event, reply_code, left(said, ${LOGGED_REPLY}), relay
   from (
     select *, case
       when outcome in ('rejected', 'expired', 'invalid', 'unconfirmed') then outcome::text
@@ -71,8 +71,8 @@ const statement = (noteworthy: boolean) =>
   prepare(`
 with result as (
   select * from unnest((select $3::bigint[]), (select $4::bigint[]), (select $5::outcome[]), (select $6::smallint[]),
-                       (select $7::text[]), (select $8::float8[]), (select $9::smallint[]), (select $10::smallint[]), (select $11::text[]))
-    as r(recipient_id, claim_id, outcome, reply_code, reply, retry_seconds, charged, maybe_sent, reason)
+                       (select $7::text[]), (select $8::float8[]), (select $9::smallint[]), (select $10::smallint[]), (select $11::text[])${noteworthy ? ', (select $15::text[])' : ''})
+    as r(recipient_id, claim_id, outcome, reply_code, reply, retry_seconds, charged, maybe_sent, reason${noteworthy ? ', relay' : ''})
 ), found as (
   select r.*, x.ctid as tid${noteworthy ? ', (x.old_code, x.old_reply) is not distinct from (r.reply_code, r.reply) as said_again' : ''}
   from result r cross join lateral (
@@ -91,7 +91,7 @@ with result as (
     reply = coalesce(r.reply, t.reply)
   from found r
   where t.ctid = r.tid and t.recipient_id = r.recipient_id and t.claim_id = r.claim_id and t.send_state = 1
-  returning t.recipient_id, t.outcome, r.reason${noteworthy ? ', r.claim_id, r.reply_code, r.reply as said, r.said_again, r.charged, r.maybe_sent as doubt' : ''}
+  returning t.recipient_id, t.outcome, r.reason${noteworthy ? ', r.claim_id, r.reply_code, r.reply as said, r.said_again, r.charged, r.maybe_sent as doubt, r.relay' : ''}
 ), tally as (
   select count(*) as n,
          count(*) filter (where outcome is null) as retrying,
@@ -190,9 +190,8 @@ async function execute(
   results: readonly Result[],
   marks: readonly Mark[],
 ): Promise<Recorded> {
-  const rows = await (results.some(isNoteworthy) ? RECORD_AND_LOG : RECORD)<
-    [written: number, held: number[]]
-  >(db, [
+  const noteworthy = results.some(isNoteworthy);
+  const rows = await (noteworthy ? RECORD_AND_LOG : RECORD)<[written: number, held: number[]]>(db, [
     campaignId,
     workerId,
     plainArray(results, (r) => r.recipientId),
@@ -207,6 +206,7 @@ async function execute(
     plainArray(marks, (m) => m.claimId),
     plainArray(marks, (m) => m.handedThrough),
     plainArray(marks, (m) => m.close),
+    ...(noteworthy ? [textArray(results, (r) => r.relay ?? null)] : []),
   ]);
   const [written, held] = rows[0] ?? [0, []];
   return { written, held: new Set(held) };

@@ -35,6 +35,8 @@ export interface Result {
   readonly charged: 0 | 1;
   readonly maybeSent: 0 | 1;
   readonly reason: string | null;
+  /** Label of the relay that said so, for the log; not there when no relay was asked. */
+  readonly relay?: string;
 }
 
 /** One recipient as a claim hands it out. `vars` holds the CSV's other columns by name. */

@@ -229,10 +229,8 @@ export class Worker {
     const now = performance.now();
     this.#meter?.deliver.observe(now - at);
     const { recipient } = next;
-    this.#finish(
-      decide(next.claimId, recipient, delivery, verdict, this.#campaign, now, Math.random()),
-      recipient,
-    );
+    const result = decide(next.claimId, recipient, delivery, verdict, this.#campaign, now, Math.random());
+    this.#finish(verdict.kind === 'sent' ? result : { ...result, relay: gate.label }, recipient);
     if (verdict.kind === 'sent') this.#refusals = 0;
     else if (verdict.kind === 'rejected' && verdict.policy && ++this.#refusals === REFUSALS_IN_A_ROW) {
       this.#events.refused(reasonOf(null, words));

@@ -83,6 +83,24 @@ describe('the log', () => {
     expect(await log(campaignId)).toHaveLength(1);
   });
 
+  test('names the relay that said so, and none where no relay was asked', async () => {
+    const { campaignId } = await runningCampaign(fresh.database, 2);
+    const claim = await take(campaignId);
+    const [a = 0, b = 0] = ids(claim);
+    await write(campaignId, [
+      result(claim.claimId, a, null, { ...deferred, relay: 'mx-1' }),
+      result(claim.claimId, b, 'invalid', { reply: 'no name', charged: 0 }),
+    ]);
+    const { rows } = await fresh.pool.query(
+      'select event, relay from attempt where campaign_id = $1 order by recipient_id',
+      [campaignId],
+    );
+    expect(rows).toEqual([
+      { event: 'deferred', relay: 'mx-1' },
+      { event: 'invalid', relay: null },
+    ]);
+  });
+
   test('keeps the beginning of a long reply; the row keeps all', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 1);
     const claim = await take(campaignId);
