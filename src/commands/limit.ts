@@ -83,8 +83,9 @@ function historyLines(one: RecipientHistory): string[] {
     );
   }
   for (const { at, event, replyCode, reply, relay } of one.events) {
-    const said = [relay, replyCode, reply].filter((part) => part !== null).join(' ');
-    lines.push(`  ${time(at)}  ${event}${said === '' ? '' : `: ${said}`}`);
+    const said = [replyCode, reply].filter((part) => part !== null).join(' ');
+    const by = relay === null ? '' : ` (${relay})`;
+    lines.push(`  ${time(at)}  ${event}${by}${said === '' ? '' : `: ${said}`}`);
   }
   return lines;
 }

@@ -55,7 +55,7 @@ describe('create --retry-after, history', () => {
     await ok('send', 'soon');
     const lines = await ok('history', 'KIM@Example.com');
     expect(lines).toMatch(/^soon \(finished\): kim@example\.com sent at /);
-    expect(lines).toMatch(/deferred: 450 4\.2\.0 come back later/);
+    expect(lines).toMatch(/deferred \(127\.0\.0\.1:\d+\): 450 4\.2\.0 come back later/);
     const [found] = JSON.parse(await ok('history', 'kim@example.com', '--json'));
     expect(found).toMatchObject({
       campaign: 'soon',
