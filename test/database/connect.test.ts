@@ -181,7 +181,7 @@ describe('a pool', () => {
   });
 
   test('all connections in use: an error that says so, after the time that was set', async () => {
-    const database = await openDatabase(fresh.url, { max: 1, connectTimeoutMs: 100 });
+    const database = await openDatabase(fresh.url, { max: 1, connectTimeoutMs: 1_000 });
     const client = await database.pool.connect();
     try {
       await expect(database.pool.query('select 1')).rejects.toMatchObject({ code: 'database-busy' });
