@@ -33,10 +33,14 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   });
 
   test('a second one cuts the connections: what was in flight is in doubt, and nothing waits for the lease', async () => {
-    scene = await startScene();
+    scene = await startScene({ replyDelayMs: 20 });
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 200);
     const worker = await scene.cli('send', name, ...FLAGS.slice(2), '--lease', '600');
     await scene.relay.waitFor(20);
+    // Some have been answered and written down: the worker has something to tell.
+    await expect
+      .poll(() => scene.number('select coalesce(sum(sent), 0) from counter'), { interval: 5 })
+      .toBeGreaterThan(0);
     scene.toRelay.freezeReplies();
     worker.signal(signal);
     await worker.says(/Finishing what is in flight/);

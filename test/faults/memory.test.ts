@@ -36,14 +36,14 @@ const people = async () =>
 
 describe('an import without much memory', () => {
   test('a file of more than the heap: it takes everybody', async () => {
-    const heap = 32;
-    const bytes = await list(24_000, 1600);
+    const heap = 64;
+    const bytes = await list(48_000, 1600);
     expect(bytes).toBeGreaterThan(heap * 1_100_000);
     const env = { NODE_OPTIONS: `--max-old-space-size=${heap}` };
     const imported = await desk.run(['import', 'big', 'people.csv'], { env });
     expect(imported.stderr).not.toContain('heap');
     expect(imported.code).toBe(0);
-    expect(await people()).toBe(24_000);
+    expect(await people()).toBe(48_000);
   });
 
   test('ended by the kernel (SIGKILL) while rows are refused: no row and, after the next import, no half-written file', async () => {
