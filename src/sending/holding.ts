@@ -1,4 +1,5 @@
 import type { Mark, Recorded } from './record.ts';
+import type { SharedWindow, Sharer } from './shared-window.ts';
 import type { Claim, ClaimedRecipient, Result } from './states.ts';
 
 /** One claim in a worker's hands. Indexes count recipients in ascending order of id. */
@@ -8,9 +9,11 @@ interface Held {
   next: number;
   /** Recipients before this index stand within the durable handed-over mark. */
   marked: number;
+  /** The same for the furthest mark that may be durable: its statement is in flight, or nobody knows what became of it. */
+  reached: number;
   /** Results that are durable. */
   recorded: number;
-  /** Of those, the ones within the mark: only they make room in the window (a released row may stand beyond it). */
+  /** Of those, the ones within `reached`: only they make room in the window (a released row may stand beyond it). */
   settled: number;
 }
 
@@ -35,23 +38,29 @@ export interface Next {
  * The claims that a worker holds in one campaign: what may be handed over next, which results wait to be written, and
  * how far each handed-over mark may be moved. Pure bookkeeping; the promise it keeps is
  *
- *     recipients inside a durable mark without a durable result ≤ window, over all claims together,
+ *     recipients inside a durable mark without a durable result ≤ window, over all claims of the process together,
  *
  * which bounds what a crash can leave in doubt. Statements come one at a time: `takeBatch`, then `confirm` or `putBack`.
  */
-export class Holding {
-  readonly #window: number;
+export class Holding implements Sharer {
+  readonly #window: SharedWindow;
   readonly #held = new Map<number, Held>();
   #results: Result[] = [];
   #inStatement: Batch | null = null;
 
-  /** @param window recipients that may be in doubt after a crash (1…) */
-  constructor(window: number) {
+  /** @param freed called when other campaigns have given places back for which this one waits */
+  constructor(window: SharedWindow, freed: () => void = () => undefined) {
     this.#window = window;
+    window.join(this, freed);
+  }
+
+  /** Takes no more part in the window: nothing is held any more, or the process gives up. */
+  leave(): void {
+    this.#window.leave(this);
   }
 
   add(claim: Claim): void {
-    this.#held.set(claim.claimId, { claim, next: 0, marked: 0, recorded: 0, settled: 0 });
+    this.#held.set(claim.claimId, { claim, next: 0, marked: 0, reached: 0, recorded: 0, settled: 0 });
   }
 
   has(claimId: number): boolean {
@@ -68,6 +77,20 @@ export class Holding {
   /** True when nothing is held and nothing waits to be written. */
   get empty(): boolean {
     return this.#held.size === 0 && this.#results.length === 0 && this.#inStatement === null;
+  }
+
+  get active(): boolean {
+    return this.#held.size > 0;
+  }
+
+  get inDoubt(): number {
+    let count = 0;
+    for (const held of this.#held.values()) count += held.reached - held.settled;
+    return count;
+  }
+
+  get starved(): boolean {
+    return this.#held.size > 0 && this.inDoubt === 0 && this.unhanded > 0;
   }
 
   /** The next recipient that may be handed over, or null until a mark has moved or a claim has come. */
@@ -117,8 +140,10 @@ export class Holding {
   get wantsStatement(): boolean {
     if (this.#inStatement !== null) return false;
     if (this.#results.length > 0) return true;
-    if (this.mayHandOver) return false;
-    return this.unhanded > 0 && this.#spare(new Map()) > 0;
+    if (this.mayHandOver || this.unhanded === 0) return false;
+    for (const held of this.#held.values())
+      if (held.reached > held.marked && held.next < held.claim.recipients.length) return true;
+    return this.#spare(new Map()) > 0;
   }
 
   #resolve(results: readonly Result[]): Map<number, Resolved> {
@@ -129,18 +154,16 @@ export class Holding {
       const entry = resolved.get(claimId) ?? { all: 0, settled: 0 };
       resolved.set(claimId, entry);
       entry.all++;
-      if (recipientId <= markOf(held, held.marked)) entry.settled++;
+      if (recipientId <= markOf(held, held.reached)) entry.settled++;
     }
     return resolved;
   }
 
   /** Window that is left when `resolved` becomes durable with this statement. */
   #spare(resolved: ReadonlyMap<number, Resolved>): number {
-    let inDoubt = 0;
-    for (const held of this.#held.values()) {
-      inDoubt += held.marked - held.settled - (resolved.get(held.claim.claimId)?.settled ?? 0);
-    }
-    return this.#window - inDoubt;
+    let own = this.inDoubt;
+    for (const { settled } of resolved.values()) own -= settled;
+    return this.#window.spare(this, own);
   }
 
   /** The next statement's content: at most `limit` results, and every mark moved as far as the window allows. */
@@ -153,13 +176,13 @@ export class Holding {
     const marks: Mark[] = [];
     for (const held of this.#held.values()) {
       const { recipients, claimId } = held.claim;
-      const wanted = held.next < recipients.length ? recipients.length - held.marked : 0;
+      const wanted = held.next < recipients.length ? recipients.length - held.reached : 0;
       const room = Math.max(Math.min(spare, wanted), 0);
       spare -= room;
+      held.reached += room;
       const close = held.recorded + (resolved.get(claimId)?.all ?? 0) >= recipients.length;
-      if (room > 0 || resolved.has(claimId)) {
-        marks.push({ claimId, handedThrough: markOf(held, held.marked + room), close });
-      }
+      if (held.reached > held.marked || resolved.has(claimId))
+        marks.push({ claimId, handedThrough: markOf(held, held.reached), close });
     }
     this.#inStatement = { results, marks };
     return this.#inStatement;
@@ -188,6 +211,7 @@ export class Holding {
         held.marked = indexThrough(held, mark.handedThrough);
       }
     }
+    this.#window.freedBy(this);
     return lost;
   }
 

@@ -3,7 +3,7 @@ import type { Meter } from './meter.ts';
 export interface PollerOptions {
   /** Recipients in a claim. */
   readonly batch: number;
-  /** Recipients that may be in doubt after this process dies. */
+  /** Recipients that may be in doubt after this process dies, over all campaigns. Default 4 × the relays' capacity, at least 200. */
   readonly window: number;
   /** How long this worker may be silent, seconds. */
   readonly leaseSeconds: number;

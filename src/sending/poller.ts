@@ -13,6 +13,7 @@ import type { PollEnd, PollerOptions } from './poller-options.ts';
 import { Presence } from './presence.ts';
 import { RelayWatch } from './relay-watch.ts';
 import type { Relays } from './relays.ts';
+import { SharedWindow } from './shared-window.ts';
 import { Doorbell } from './waiting.ts';
 import { type Composer, Worker } from './worker.ts';
 
@@ -29,6 +30,7 @@ export class Poller {
   readonly #emit: (event: SendEvent) => void;
   readonly #watch: RelayWatch;
   readonly #relays: Relays;
+  readonly #window: SharedWindow;
   readonly #workers = new Map<number, Worker>();
   readonly #composers = new Map<number, Composer>();
   #running = new Set<Promise<void>>();
@@ -48,6 +50,7 @@ export class Poller {
     this.#db = db;
     this.#composerFor = composerFor;
     this.#options = options;
+    this.#window = new SharedWindow(options.window);
     this.#emit = emit;
     this.#outage = new Outage(emit, (error) => {
       this.#failure ??= error;
@@ -183,7 +186,7 @@ export class Poller {
     const composer = await this.#composer(campaign);
     if (composer === null) return;
     const { name } = campaign;
-    const { batch, window, meter } = this.#options;
+    const { batch, meter } = this.#options;
     if (this.#presence === null) throw new Error('the worker is not registered');
     const { heartbeat } = this.#presence;
     const worker = new Worker(
@@ -201,7 +204,7 @@ export class Poller {
       },
       composer,
       this.#relays,
-      { batch, window, leaseValid: () => heartbeat.valid, meter },
+      { batch, window: this.#window, leaseValid: () => heartbeat.valid, meter },
       {
         result: (result, recipient) => this.#emit({ kind: 'result', campaignId, name, result, recipient }),
         databaseLost: (error) => this.#outage.lost(error),

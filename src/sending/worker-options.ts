@@ -1,5 +1,6 @@
 import type { Meter } from './meter.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { SharedWindow } from './shared-window.ts';
 
 /** What the worker needs to know of a campaign. */
 export interface WorkerCampaign extends RetryPolicy {
@@ -12,8 +13,8 @@ export interface WorkerCampaign extends RetryPolicy {
 export interface WorkerOptions {
   /** Recipients in a claim. Default 500: the claim's round trip and commit cost 1/500 of a millisecond a mail. */
   readonly batch: number;
-  /** Recipients that may be in doubt after a crash. Default 4 × the relay's capacity, at least 200. */
-  readonly window: number;
+  /** Shared by all campaigns of the process. */
+  readonly window: SharedWindow;
   /** Whether mails may be handed over: the worker's lease. */
   readonly leaseValid: () => boolean;
   /** What is counted and timed; null: nothing is. */

@@ -73,7 +73,7 @@ export class Worker {
     this.#events = events;
     this.#meter = options.meter;
     this.#tally = options.meter?.tally(campaign.name) ?? null;
-    this.#holding = new Holding(options.window);
+    this.#holding = new Holding(options.window, () => this.#pump());
     this.#claimer = new Claimer(db, workerId, campaign);
     this.#recorder = new Recorder(db, campaign.campaignId, workerId, this.#holding, {
       recorded: () => this.#pump(),
@@ -120,6 +120,7 @@ export class Worker {
     } finally {
       clearInterval(ticks);
       this.#relays.leave(this.#wake);
+      this.#holding.leave();
     }
   }
 

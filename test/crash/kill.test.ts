@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { runningCampaign } from '../support/campaign.ts';
-import { FLAGS, type Scene, startScene } from '../support/crash.ts';
+import { addPeople, runningCampaign } from '../support/campaign.ts';
+import { FLAGS, type Scene, startScene, WINDOW } from '../support/crash.ts';
 
 let scene: Scene;
 afterEach(() => scene.end());
@@ -35,6 +35,32 @@ describe('SIGKILL', () => {
     const found = await scene.whole(campaignId, 300, 1);
     expect(found.outcomes).toEqual({ sent: 300 });
     expect(found.duplicates).toBeGreaterThan(0);
+  });
+
+  test('with several campaigns at once: all of them together leave one window in doubt', async () => {
+    scene = await startScene({ replyDelayMs: 5 });
+    const campaigns = [];
+    for (let n = 0; n < 3; n++) {
+      const campaign = await runningCampaign(scene.fresh.database, 0);
+      // The relay counts by address: nobody is in two of them.
+      await addPeople(scene.fresh.database, campaign.campaignId, n * 300 + 1, n * 300 + 300);
+      campaigns.push(campaign);
+    }
+    const first = await scene.cli('work', ...FLAGS);
+    const begun = () => scene.number('select count(distinct campaign_id) from counter where sent > 0');
+    await expect.poll(begun, { timeout: 30_000, interval: 5 }).toBe(3);
+    scene.toRelay.freezeReplies();
+    first.signal('SIGKILL');
+    await first.ended;
+    scene.toRelay.thaw();
+    const found = [];
+    for (const { campaignId, name } of campaigns) {
+      expect((await (await scene.cli('send', name, ...FLAGS)).ended).code).toBe(0);
+      found.push(await scene.whole(campaignId, 300, 1));
+    }
+    const doubtful = found.reduce((sum, one) => sum + one.doubtful, 0);
+    expect(doubtful).toBeGreaterThan(0);
+    expect(doubtful).toBeLessThanOrEqual(WINDOW);
   });
 
   test('with hold: no duplicate at all, and every held row is one that really is in doubt', async () => {

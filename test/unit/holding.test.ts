@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Holding, type Next } from '../../src/sending/holding.ts';
 import { released } from '../../src/sending/retry.ts';
+import { SharedWindow } from '../../src/sending/shared-window.ts';
 import type { Claim, Result } from '../../src/sending/states.ts';
 
 function claimOf(claimId: number, size: number): Claim {
@@ -42,91 +43,159 @@ class Durable {
   }
 }
 
-const action = fc.oneof(
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('claim' as const), size: fc.integer({ min: 1, max: 40 }) }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({ do: fc.constant('hand' as const), size: fc.integer({ min: 1, max: 9 }) }),
-  },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('answer' as const), size: fc.nat(30) }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({ do: fc.constant('begin' as const), size: fc.integer({ min: 1, max: 50 }) }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constantFrom('commit' as const, 'fail' as const, 'unknown' as const),
-      size: fc.constant(0),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('release' as const), size: fc.constant(0) }) },
-);
+const step = fc.record({
+  who: fc.nat(3),
+  size: fc.integer({ min: 1, max: 50 }),
+  what: fc.oneof(
+    { weight: 1, arbitrary: fc.constantFrom('claim' as const, 'release' as const) },
+    { weight: 6, arbitrary: fc.constantFrom('hand' as const, 'answer' as const) },
+    { weight: 3, arbitrary: fc.constantFrom('begin' as const, 'commit' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('fail' as const, 'unknown' as const) },
+  ),
+});
+
+/** One campaign of a process: its holding, what is on the wire, and its statement. */
+class Campaign {
+  readonly holding: Holding;
+  readonly flying: Next[] = [];
+  readonly #durable: Durable;
+  #open: ReturnType<Holding['takeBatch']> | null = null;
+
+  constructor(window: SharedWindow, durable: Durable) {
+    this.holding = new Holding(window);
+    this.#durable = durable;
+  }
+
+  claim(size: number): void {
+    const claim = claimOf(this.#durable.claims.length + 1, size);
+    this.#durable.claims.push(claim);
+    this.holding.add(claim);
+  }
+
+  hand(most: number): void {
+    for (let i = 0; i < most; i++) {
+      const next = this.holding.takeNext();
+      if (next === null) return;
+      expect(next.recipient.recipientId).toBeLessThanOrEqual(this.#durable.marks.get(next.claimId) ?? 0);
+      this.flying.push(next);
+    }
+  }
+
+  answer(which: number): void {
+    const [next] = this.flying.splice(which % Math.max(this.flying.length, 1), 1);
+    if (next !== undefined) expect(this.holding.addResult(sent(next))).toBe(true);
+  }
+
+  release(): void {
+    for (const { claimId, recipient } of this.holding.takeUnhanded())
+      this.holding.addResult(released(claimId, recipient.recipientId, false));
+  }
+
+  begin(limit: number): void {
+    if (this.#open === null && this.holding.wantsStatement) this.#open = this.holding.takeBatch(limit);
+  }
+
+  /** `unknown`: it has committed, and nobody was told. */
+  settle(how: 'commit' | 'fail' | 'unknown'): void {
+    if (this.#open === null) return;
+    const held = how === 'fail' ? new Set<number>() : this.#durable.write(this.#open);
+    if (how === 'commit') expect(this.holding.confirm({ written: 0, held })).toEqual([]);
+    else this.holding.putBack();
+    this.#open = null;
+  }
+}
 
 test('whatever happens, at most a window is in doubt, nothing is handed over beyond a durable mark, every result is written', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 25 }), fc.array(action, { maxLength: 120 }), (window, actions) => {
-      const holding = new Holding(window);
-      const durable = new Durable();
-      const flying: Next[] = [];
-      let open: ReturnType<Holding['takeBatch']> | null = null;
-      const hand = (next: Next) => {
-        expect(next.recipient.recipientId).toBeLessThanOrEqual(durable.marks.get(next.claimId) ?? 0);
-        flying.push(next);
-      };
-      const settle = (how: 'commit' | 'fail' | 'unknown') => {
-        if (open === null) return;
-        const held = how === 'fail' ? new Set<number>() : durable.write(open);
-        if (how === 'commit') expect(holding.confirm({ written: 0, held })).toEqual([]);
-        else holding.putBack();
-        open = null;
-      };
-      for (const step of actions) {
-        if (step.do === 'claim') {
-          const claim = claimOf(durable.claims.length + 1, step.size);
-          durable.claims.push(claim);
-          holding.add(claim);
-        } else if (step.do === 'hand') {
-          for (let i = 0; i < step.size; i++) {
-            const next = holding.takeNext();
-            if (next !== null) hand(next);
-          }
-        } else if (step.do === 'answer' && flying.length > 0) {
-          const [next] = flying.splice(step.size % flying.length, 1) as [Next];
-          expect(holding.addResult(sent(next))).toBe(true);
-        } else if (step.do === 'begin' && open === null && holding.wantsStatement) {
-          open = holding.takeBatch(step.size);
-        } else if (step.do === 'commit' || step.do === 'fail' || step.do === 'unknown') {
-          settle(step.do);
-        } else if (step.do === 'release') {
-          for (const { claimId, recipient } of holding.takeUnhanded())
-            holding.addResult(released(claimId, recipient.recipientId, false));
+    fc.property(
+      fc.integer({ min: 1, max: 25 }),
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(step, { maxLength: 200 }),
+      (size, count, steps) => {
+        const window = new SharedWindow(size);
+        const durable = new Durable();
+        const campaigns = Array.from({ length: count }, () => new Campaign(window, durable));
+        for (const { who, what, size: n } of steps) {
+          const campaign = campaigns[who % count] as Campaign;
+          if (what === 'claim') campaign.claim(n);
+          else if (what === 'hand') campaign.hand(n % 10);
+          else if (what === 'answer') campaign.answer(n);
+          else if (what === 'release') campaign.release();
+          else if (what === 'begin') campaign.begin(n);
+          else campaign.settle(what);
+          expect(durable.inDoubt).toBeLessThanOrEqual(size);
         }
-        expect(durable.inDoubt).toBeLessThanOrEqual(window);
-      }
-      // Everything comes to an end: what flies is answered, statements commit, marks move, nothing is forgotten.
-      settle('commit');
-      for (let round = 0; !holding.empty; round++) {
-        expect(round).toBeLessThan(10_000);
-        for (let next = holding.takeNext(); next !== null; next = holding.takeNext()) hand(next);
-        for (const next of flying.splice(0)) holding.addResult(sent(next));
-        open = holding.takeBatch(1000);
-        settle('commit');
-      }
-      for (const { recipients } of durable.claims) {
-        for (const { recipientId } of recipients)
-          expect(durable.results.get(recipientId) ?? 0).toBeGreaterThanOrEqual(1);
-      }
-    }),
-    { numRuns: 300 },
+        // Everything comes to an end: what flies is answered, statements commit, marks move, nothing is forgotten.
+        for (let round = 0; campaigns.some(({ holding }) => !holding.empty); round++) {
+          expect(round).toBeLessThan(10_000);
+          for (const campaign of campaigns) {
+            campaign.settle('commit');
+            campaign.hand(Number.MAX_SAFE_INTEGER);
+            while (campaign.flying.length > 0) campaign.answer(0);
+            campaign.begin(1000);
+            expect(durable.inDoubt).toBeLessThanOrEqual(size);
+          }
+        }
+        for (const { recipients } of durable.claims) {
+          for (const { recipientId } of recipients)
+            expect(durable.results.get(recipientId) ?? 0).toBeGreaterThanOrEqual(1);
+        }
+      },
+    ),
+    { numRuns: 400 },
   );
 });
 
+describe('a window that several campaigns share', () => {
+  const three = (size: number) => {
+    const window = new SharedWindow(size);
+    const durable = new Durable();
+    const freed: number[] = [];
+    const campaigns = [0, 1, 2].map((n) => new Holding(window, () => freed.push(n)));
+    for (const holding of campaigns) {
+      const claim = claimOf(durable.claims.length + 1, 10);
+      durable.claims.push(claim);
+      holding.add(claim);
+    }
+    return { campaigns: campaigns as [Holding, Holding, Holding], freed, durable };
+  };
+  const room = (holding: Holding, durable: Durable) =>
+    holding.confirm({ written: 0, held: durable.write(holding.takeBatch(100)) });
+
+  test('each has an equal share', () => {
+    const { campaigns, durable } = three(9);
+    for (const holding of campaigns) room(holding, durable);
+    expect(campaigns.map(({ inDoubt }) => inDoubt)).toEqual([3, 3, 3]);
+  });
+
+  test('more campaigns than places: the next free place is for one that has none', () => {
+    const { campaigns, freed, durable } = three(2);
+    const [a, b, c] = campaigns;
+    room(a, durable);
+    room(b, durable);
+    expect(c.wantsStatement).toBe(false);
+    a.addResult(sent(a.takeNext() as Next));
+    room(a, durable);
+    expect(a.inDoubt).toBe(0);
+    expect(freed).toContain(2);
+    expect(c.wantsStatement).toBe(true);
+    room(c, durable);
+    expect([a, b, c].map(({ inDoubt }) => inDoubt)).toEqual([0, 1, 1]);
+  });
+
+  test('one that leaves gives its places back', () => {
+    const { campaigns, freed, durable } = three(2);
+    const [a, b, c] = campaigns;
+    room(a, durable);
+    room(b, durable);
+    a.leave();
+    expect(freed).toContain(2);
+    expect(c.wantsStatement).toBe(true);
+  });
+});
+
 test('a claim that others took is forgotten with its results, and its id comes back', () => {
-  const holding = new Holding(10);
+  const holding = new Holding(new SharedWindow(10));
   holding.add(claimOf(1, 3));
   holding.add(claimOf(2, 3));
   holding.takeBatch(100);
@@ -140,7 +209,7 @@ test('a claim that others took is forgotten with its results, and its id comes b
 });
 
 test('the window belongs to the oldest claim first', () => {
-  const holding = new Holding(4);
+  const holding = new Holding(new SharedWindow(4));
   holding.add(claimOf(1, 3));
   holding.add(claimOf(2, 3));
   const { marks } = holding.takeBatch(100);
@@ -151,7 +220,7 @@ test('the window belongs to the oldest claim first', () => {
 });
 
 test('a statement is worth it only for results or when nothing can be handed over', () => {
-  const holding = new Holding(2);
+  const holding = new Holding(new SharedWindow(2));
   expect(holding.wantsStatement).toBe(false);
   holding.add(claimOf(1, 5));
   expect(holding.wantsStatement).toBe(true);
