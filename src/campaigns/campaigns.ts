@@ -144,10 +144,12 @@ export async function findCampaign(db: Database, name: string): Promise<Campaign
 
 /** Campaigns by id, as they are now. */
 export async function campaignsById(db: Database, ids: readonly number[]): Promise<Campaign[]> {
-  const { rows } = await db.pool.query<Campaign>(
-    `select ${COLUMNS} from campaign where campaign_id = any ($1)`,
-    [ids],
-  );
+  const query = {
+    text: `select ${COLUMNS} from campaign where campaign_id = any ($1)`,
+    values: [ids],
+    query_timeout: db.answerWithinMs,
+  };
+  const { rows } = await db.pool.query<Campaign>(query);
   return rows;
 }
 

@@ -11,6 +11,8 @@ export interface Database {
   readonly kysely: Kysely<Tables>;
   /** Where it is, for messages: the password is not in it. */
   readonly url: string;
+  /** Milliseconds after which a worker's statement is given up, its connection with it. */
+  readonly answerWithinMs: number;
   /** Ends the pool once everything that is checked out has come back. Calling it again does nothing. */
   close(): Promise<void>;
 }
@@ -35,11 +37,21 @@ export interface OpenOptions {
    */
   readonly connectTimeoutMs?: number;
   /**
+   * Milliseconds until a statement of a worker (`prepare`, `inIndexOrder`) is given up and done again on another connection.
+   * Default 60,000: a server that lost its power answers nothing, and TCP would wait for a quarter of an hour; longer than
+   * any of these statements takes, and than others should hold a lock.
+   */
+  readonly answerWithinMs?: number | undefined;
+  /**
    * Told of every idle connection that died (server restart, pg_terminate_backend, network). The pool has dropped it
    * already and the next query opens another, so the default is to say nothing: if the trouble lasts, that query tells.
    */
   readonly onIdleError?: (error: Error) => void;
 }
+
+const ANSWER_WITHIN_MS = 60_000;
+/** A connection that waits silently for so long is probed, milliseconds. */
+const KEEP_ALIVE_MS = 30_000;
 
 /**
  * Opens a database and proves that it answers.
@@ -73,8 +85,9 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     application_name: options.applicationName ?? 'sendstate',
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     types: columnTypes,
-    // Workers hold connections for days through firewalls that forget silent ones.
+    // Workers hold connections for days through firewalls that forget silent ones, and to servers that vanish.
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   });
   pool.on('error', options.onIdleError ?? (() => undefined));
   // One that dies while somebody holds it, between two queries: the next query fails, and a listener keeps pg from ending
@@ -85,6 +98,7 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     pool,
     kysely: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }),
     url: withoutPassword(url),
+    answerWithinMs: options.answerWithinMs ?? ANSWER_WITHIN_MS,
     close: () => {
       closing ??= pool.end();
       return closing;

@@ -35,7 +35,12 @@ function isNameTrouble(error: unknown): boolean {
 export function prepare(text: string): Statement {
   const name = `sendstate-${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
   const run = async <Row extends unknown[]>(db: Database, values: readonly unknown[]): Promise<Row[]> => {
-    const query = { text, values: values as unknown[], rowMode: 'array' as const };
+    const query = {
+      text,
+      values: values as unknown[],
+      rowMode: 'array' as const,
+      query_timeout: db.answerWithinMs,
+    };
     if (!unnamed.has(db.pool)) {
       try {
         return (await db.pool.query<Row>({ ...query, name })).rows;
@@ -65,7 +70,12 @@ export const INDEX_ORDER =
 export function inIndexOrder(text: string): Statement {
   const run = async <Row extends unknown[]>(db: Database, values: readonly unknown[]): Promise<Row[]> => {
     const literal = text.replace(/\$(\d+)/g, (_, index) => wholeNumber(values[Number(index) - 1]));
-    const results: unknown = await db.pool.query({ text: `${INDEX_ORDER} ${literal}`, rowMode: 'array' });
+    const query = {
+      text: `${INDEX_ORDER} ${literal}`,
+      rowMode: 'array' as const,
+      query_timeout: db.answerWithinMs,
+    };
+    const results: unknown = await db.pool.query(query);
     // pg gives one result a statement, which its types do not say.
     return (results as pg.QueryArrayResult<Row>[]).at(-1)?.rows ?? [];
   };

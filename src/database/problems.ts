@@ -23,9 +23,9 @@ export function codeOf(error: unknown): string {
 const NETWORK =
   /^(ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN|ENOENT|EACCES|ENOTFOUND|EAI_AGAIN)$/;
 
-/** pg's own words for a connection that ended under a query or could not be made; they carry no code. */
+/** pg's own words for a connection that ended or stayed silent under a query, or could not be made; they carry no code. */
 const ENDED =
-  /^(Connection terminated|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error)/;
+  /^(Connection terminated|Query read timeout|timeout expired|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
 /**
  * True when the database could not be asked or stopped answering, so that the same statement may well succeed later:

@@ -13,6 +13,8 @@ export interface OpenOptions {
   readonly outside?: string | undefined;
   /** Connections at most. Default 4. */
   readonly max?: number | undefined;
+  /** Milliseconds until a statement of a worker that gets no answer is given up and done again. Default 60,000. */
+  readonly answerWithinMs?: number | undefined;
   /** False: do not look whether the schema is this version's (for `migrate` and `doctor`). Default true. */
   readonly check?: boolean | undefined;
   /** Told in a few words what takes a moment. */
@@ -35,7 +37,7 @@ export interface Sendstate {
 export async function open(options: OpenOptions = {}): Promise<Sendstate> {
   const embedded = options.databaseUrl === undefined;
   const url = options.databaseUrl ?? (await embeddedUrl(options));
-  const database = await openDatabase(url, { max: options.max ?? 4 });
+  const database = await openDatabase(url, { max: options.max ?? 4, answerWithinMs: options.answerWithinMs });
   try {
     if (embedded) await migrateDatabase(database);
     else if (options.check !== false) await checkSchema(database);

@@ -1,10 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { runningCampaign } from '../support/campaign.ts';
 import { FLAGS, type Scene, startScene } from '../support/crash.ts';
+import { through } from '../support/proxy.ts';
+import { endSenders, startSender } from '../support/sender.ts';
 import { truth } from '../support/truth.ts';
 
 let scene: Scene;
-afterEach(() => scene.end());
+afterEach(async () => {
+  await endSenders();
+  await scene.end();
+});
 
 /** Both are at work: a process that loses its database while it starts says so and ends, which is another matter. */
 const bothRegistered = () =>
@@ -96,6 +101,25 @@ describe('the database goes away while mails are sent', () => {
     const found = await scene.whole(campaignId, 400, 0);
     expect(found.outcomes).toEqual({ sent: 400 });
     expect(scene.relay.accepted).toBe(400);
+  });
+
+  test('a server that vanishes without a word: its connections are given up, and another one is used', async () => {
+    scene = await startScene();
+    const { campaignId, name } = await runningCampaign(scene.fresh.database, 600, { rate: 200 });
+    const databaseUrl = through(scene.fresh.url, scene.toDatabase);
+    const worker = await startSender({
+      ...{ databaseUrl, relay: scene.relay.url, campaign: name, leaseSeconds: 20 },
+      answerWithinMs: 1_000,
+    });
+    await scene.relay.waitFor(100);
+    scene.toDatabase.strand();
+    const { why } = await worker.event('database-lost');
+    expect(why).toMatch(/does not answer|timeout/);
+    await worker.event('database-back');
+    expect(await worker.end).toBe('ended');
+    expect((await scene.whole(campaignId, 600, 0)).outcomes).toEqual({ sent: 600 });
+    expect(scene.relay.accepted).toBe(600);
+    expect(await scene.number('select count(*) from worker where presumed_dead')).toBe(0);
   });
 
   test('silent, neither answering nor refusing: two signals end the worker all the same', async () => {

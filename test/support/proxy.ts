@@ -11,6 +11,8 @@ export interface BadLink {
   freezeReplies(): void;
   /** What was held back goes on, in order. */
   thaw(): void;
+  /** Connections that are open now never hear anything again and are not closed, as when the other machine lost its power. */
+  strand(): void;
   /** Resets every connection. */
   cut(): void;
   /** Resets every connection and refuses new ones until `accept`. */
@@ -28,6 +30,7 @@ interface Link {
   readonly server: Socket;
   held: Buffer[];
   deaf: boolean;
+  stranded: boolean;
 }
 
 /** Starts a proxy on 127.0.0.1 to a port of the same machine. */
@@ -45,13 +48,15 @@ export async function startProxy(first: number): Promise<BadLink> {
       return;
     }
     const server = connect({ port: to, host: '127.0.0.1', noDelay: true });
-    const link: Link = { client, server, held: [], deaf: false };
+    const link: Link = { client, server, held: [], deaf: false, stranded: false };
     links.add(link);
     client.on('data', (piece) => {
+      if (link.stranded) return;
       if (proxy.spy?.(piece) === true) link.deaf = true;
       server.write(piece);
     });
     server.on('data', (piece) => {
+      if (link.stranded) return;
       if (link.deaf) {
         // The server has answered, so what it was asked is done; the client will never know.
         client.resetAndDestroy();
@@ -100,6 +105,9 @@ export async function startProxy(first: number): Promise<BadLink> {
       for (const link of links) {
         for (const piece of link.held.splice(0)) link.client.write(piece);
       }
+    },
+    strand: () => {
+      for (const link of links) link.stranded = true;
     },
     cut,
     refuse: () => {

@@ -21,6 +21,8 @@ export interface SenderOptions extends Omit<Partial<WorkOptions>, 'relay' | 'sig
   readonly databaseUrl: string;
   /** smtp://…, several with spaces between. */
   readonly relay: string;
+  /** As `open` has it. */
+  readonly answerWithinMs?: number;
   /** This campaign as `send`; default: everything that is due, as `work`. */
   readonly campaign?: string;
   /** `work` until nothing is due. */
@@ -30,8 +32,8 @@ export interface SenderOptions extends Omit<Partial<WorkOptions>, 'relay' | 'sig
 const started = new Set<Sender>();
 
 export async function startSender(options: SenderOptions): Promise<Sender> {
-  const { databaseUrl, relay, campaign, drain, ...rest } = options;
-  const app = await open({ databaseUrl, max: 4 });
+  const { databaseUrl, relay, campaign, drain, answerWithinMs, ...rest } = options;
+  const app = await open({ databaseUrl, max: 4, answerWithinMs });
   const stopping = new AbortController();
   const events: SendEvent[] = [];
   let looks: (() => void)[] = [];
