@@ -1,7 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import { prepare } from '../database/prepare.ts';
 import type { DomainLimits } from './domain-limit.ts';
-import { BURST_SECONDS } from './pace.ts';
+import { BURST_SECONDS, REFILLED } from './pace.ts';
 import type { Claim, ClaimedRecipient } from './states.ts';
 
 /**
@@ -64,7 +64,7 @@ with mine as materialized (
     queued_until = case when excluded.wanted > ${GIVEN}
       then greatest(p.queued_until, now()) + make_interval(secs => (excluded.wanted - ${GIVEN}) / excluded.rate)
       else p.queued_until end,
-    refilled_at = greatest(p.refilled_at, now())
+    refilled_at = ${REFILLED}
   returning domain, rate, granted, turns_from, queued_until
 ), turned as (
   select m.recipient_id, m.tid, d.turns_from + make_interval(secs => (m.place - d.granted) / d.rate) as turn

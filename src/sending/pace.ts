@@ -20,6 +20,12 @@ const LONGEST_WAIT_MS = 1_000;
  * `granted` is a column because what an update returns is what it wrote. A new bucket holds enough for one draw, which
  * sees it only in the next statement: null.
  */
+/**
+ * Never back by the moments for which a statement waited for the row; but a time that lies ahead by more was told by a clock
+ * that has been set back since, and the bucket would stay empty until then.
+ */
+const AHEAD = `p.refilled_at > now() + interval '5 seconds'`;
+export const REFILLED = `case when ${AHEAD} then now() else greatest(p.refilled_at, now()) end`;
 const LEAST = `greatest(floor(c.rate * ${LEAST_SECONDS}), 1)`;
 const FILLED = `least(greatest(c.rate * ${BURST_SECONDS}, 1), p.tokens + c.rate * greatest(extract(epoch from now() - p.refilled_at)::float8, 0))`;
 const DRAW = prepare(`
@@ -32,10 +38,10 @@ with opened as (
   update pace p set
     tokens = ${FILLED} - least(floor(${FILLED}), $2::float8),
     granted = least(floor(${FILLED}), $2::float8),
-    refilled_at = greatest(p.refilled_at, now())
+    refilled_at = ${REFILLED}
   from campaign c
   where p.campaign_id = $1 and c.campaign_id = $1
-    and floor(${FILLED}) >= least($2::float8, ${LEAST})
+    and (floor(${FILLED}) >= least($2::float8, ${LEAST}) or ${AHEAD})
   returning p.granted
 )
 select coalesce((select granted from drawn), case when not exists (select from opened) then 0 end)`);

@@ -1,6 +1,7 @@
 import type { Database } from '../database/connect.ts';
 import { prepare } from '../database/prepare.ts';
 import type { Tokens } from './gate.ts';
+import { REFILLED } from './pace.ts';
 
 /**
  * How much of a second's worth the bucket may hold, and a worker may draw ahead, seconds. A quarter: a worker that is
@@ -28,7 +29,7 @@ with opened as (
 update relay_pace p set
   tokens = ${FILLED} - least(floor(${FILLED}), $3::float8),
   granted = least(floor(${FILLED}), $3::float8),
-  refilled_at = greatest(p.refilled_at, now())
+  refilled_at = ${REFILLED}
 where p.label = $1
 returning p.granted, p.tokens`);
 

@@ -10,12 +10,18 @@ import { COUNTED } from './states.ts';
  * rescuer itself has come ($2: seconds since), everybody has a whole lease again. Otherwise the first to come, after a
  * failover that left no trace in the start time, would bury the others, and results that they have kept in memory would be
  * in doubt for nothing.
+ *
+ * A moment that lies ahead by more than a lease was told by a clock that has been set back since, and says nothing: then the
+ * rescuer's own span decides, which begins anew when that happens.
  */
 const BURY = prepare(`
 with dead as (
   select worker_id from worker
   where stopped_at is null and worker_id <> $1
-    and greatest(heartbeat_at, pg_postmaster_start_time(), now() - make_interval(secs => $2)) < now() - lease
+    and greatest(
+      case when heartbeat_at <= now() + lease then heartbeat_at end,
+      case when pg_postmaster_start_time() <= now() + lease then pg_postmaster_start_time() end,
+      now() - make_interval(secs => $2)) < now() - lease
   for no key update skip locked
 )
 update worker w set stopped_at = now(), presumed_dead = true
@@ -36,7 +42,8 @@ limit 1000`);
 const SILENT = prepare(`
 select exists (
   select from worker w join claim c on c.worker_id = w.worker_id
-  where w.stopped_at is null and w.worker_id <> $1 and w.heartbeat_at < now() - w.lease and c.closed_at is null
+  where w.stopped_at is null and w.worker_id <> $1 and w.heartbeat_at not between now() - w.lease and now() + w.lease
+    and c.closed_at is null
 )`);
 
 /** What is open in a worker's name. */

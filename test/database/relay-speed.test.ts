@@ -81,8 +81,8 @@ test('a slow rate loses nothing: five a second are five a second', async () => {
   const workers = [await sender(urls, { campaign: name }), await sender(urls, { campaign: name })];
   for (const worker of workers) expect(await worker.end).toBe('ended');
   const seconds = ((arrivals.at(-1) ?? 0) - (arrivals[0] ?? 0)) / 1000;
-  // Thirty after the first, two of which the bucket may have held.
-  expect(seconds).toBeGreaterThan(28 / 5 - 0.1);
+  // Thirty after the first, two of which the bucket may have held; the first may be noticed late.
+  expect(seconds).toBeGreaterThan(28 / 5 - 0.5);
   expect(seconds).toBeLessThan(30 / 5 + 1.5);
 });
 
