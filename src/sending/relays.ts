@@ -24,7 +24,7 @@ export class Relays {
   /** The one relay, where there is only one: nothing is chosen then. */
   readonly #only: Gate | null;
   readonly #campaigns = new Set<Campaign>();
-  /** Campaigns that wait for a relay with a rate, or a slowed one, who waits longest first. */
+  /** Campaigns that wait where there is not enough for all (a rate, a slowed relay, few connections), who waits longest first. */
   readonly #waiting = new Set<Campaign>();
   /** How often in a row a relay refused a campaign's sender. */
   readonly #refusals = new Map<Campaign, Map<Gate, number>>();
@@ -56,7 +56,14 @@ export class Relays {
 
   /** The relay for the next mail of a campaign with `own` mails in flight, or null: none has room. */
   next(campaign: Campaign, own: number): Gate | null {
-    if (this.#waiting.size > 0 && !this.#mayGo(campaign)) return null;
+    const free = this.#free(campaign, own);
+    if (free === null || this.#waiting.size === 0) return free;
+    // Who has waited longer goes first, and may take the place.
+    return this.#mayGo(campaign) ? this.#free(campaign, own) : null;
+  }
+
+  /** The relay that has room for one more mail of a campaign with `own` in flight. */
+  #free(campaign: Campaign, own: number): Gate | null {
     // Who is refused by some relays chooses among the others, and leaves everybody's turns as they are.
     const refusals = this.#refusals.get(campaign);
     const gate = this.#only ?? (refusals === undefined ? this.#choice() : this.#choose(refusals));
@@ -64,14 +71,17 @@ export class Relays {
     return gate;
   }
 
-  /** A mail waits, and `next` had no relay for it: those that lack tokens ask for some. */
-  wanted(campaign: Campaign): void {
+  /** A mail of a campaign with `own` in flight waits, and `next` had no relay for it: those that lack tokens ask for some. */
+  wanted(campaign: Campaign, own: number): void {
     let limited = false;
     for (const gate of this.gates) {
       gate.wanted();
       if (gate.perSecond !== Number.POSITIVE_INFINITY) limited = true;
     }
-    if (limited && this.#campaigns.size > 1) this.#waiting.add(campaign);
+    const { size } = this.#campaigns;
+    if (size === 1) return;
+    // With fewer places than campaigns the one whose mail came back would have its place for ever.
+    if ((limited || size > this.#allowed(null)) && own < this.#share(null)) this.#waiting.add(campaign);
   }
 
   /** The mail that `next` was asked for goes through the gate. */
@@ -136,12 +146,14 @@ export class Relays {
   /** Where mails are rationed campaigns take turns, or the first to ask would always be the same one. */
   #mayGo(campaign: Campaign): boolean {
     if (this.#turn !== null) return this.#turn.of === campaign && this.#turn.mails > 0;
-    const [first] = this.#waiting;
-    if (first === undefined || first === campaign) return true;
-    this.#waiting.delete(first);
-    this.#turn = { of: first, mails: 1 };
-    first();
-    this.#turn = null;
+    for (const first of [...this.#waiting]) {
+      // Without a place it would lose its turn for nothing.
+      if (first === campaign || this.#free(first, 0) === null) break;
+      this.#waiting.delete(first);
+      this.#turn = { of: first, mails: 1 };
+      first();
+      this.#turn = null;
+    }
     return true;
   }
 
@@ -187,11 +199,15 @@ export class Relays {
   }
 
   /** Mails that a campaign may have in flight: its share of what all relays allow, stand-bys only while they are used. */
-  #share(gate: Gate): number {
+  #share(gate: Gate | null): number {
+    return Math.max(1, Math.floor(this.#allowed(gate) / Math.max(1, this.#campaigns.size)));
+  }
+
+  #allowed(gate: Gate | null): number {
     let allowed = 0;
     for (const other of this.gates)
       if (other.weight > 0 || other === gate || other.inFlight > 0) allowed += other.allowance;
-    return Math.max(1, Math.floor(allowed / Math.max(1, this.#campaigns.size)));
+    return allowed;
   }
 }
 

@@ -188,7 +188,7 @@ export class Worker {
     this.#pumping = true;
     while (this.#options.leaseValid()) {
       const gate = this.#relays.next(this.#wake, this.#inFlight);
-      if (gate === null && this.#holding.mayHandOver) this.#relays.wanted(this.#wake);
+      if (gate === null && this.#holding.mayHandOver) this.#relays.wanted(this.#wake, this.#inFlight);
       const next = gate === null ? null : this.#holding.takeNext();
       if (gate === null || next === null) break;
       const begun = this.#meter === null ? 0 : performance.now();

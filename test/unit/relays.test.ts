@@ -245,6 +245,57 @@ describe('sharing', () => {
   });
 });
 
+describe('more campaigns than places', () => {
+  /** Campaigns as workers: each hands over while it may, and looks when one of its own mails came back. */
+  function busy(capacities: readonly number[], campaigns: number) {
+    const { relays } = house(...capacities.map((capacity) => ({ capacity })));
+    relays.leave(ME);
+    const open: { readonly of: number; readonly gate: Gate }[] = [];
+    const sent = Array.from({ length: campaigns }, () => 0);
+    const own = Array.from({ length: campaigns }, () => 0);
+    const pumps = sent.map((_, of) => {
+      const pump = () => {
+        for (;;) {
+          const gate = relays.next(pump, own[of] ?? 0);
+          if (gate === null) return relays.wanted(pump, own[of] ?? 0);
+          relays.handedOver(pump, gate);
+          open.push({ of, gate });
+          own[of] = (own[of] ?? 0) + 1;
+        }
+      };
+      relays.join(pump);
+      return pump;
+    });
+    for (const pump of pumps) pump();
+    const answer = (nth: number) => {
+      const [mail] = open.splice(nth % open.length, 1);
+      if (mail === undefined) throw new Error('nothing is in flight');
+      own[mail.of] = (own[mail.of] ?? 0) - 1;
+      sent[mail.of] = (sent[mail.of] ?? 0) + 1;
+      const pump = pumps[mail.of] as () => void;
+      relays.cameBack(pump, mail.gate, SENT, 'words', false);
+      pump();
+    };
+    return { answer, sent };
+  }
+
+  test.each([
+    [[1], 2],
+    [[1], 7],
+    [[2], 3],
+    [[4], 5],
+    [[1, 1], 3],
+    [[2, 1], 7],
+  ])(
+    'relays of %j, %i campaigns: everybody gets the same, whoever is answered first',
+    (capacities, campaigns) => {
+      const { answer, sent } = busy(capacities, campaigns);
+      for (let i = 0; i < 100 * campaigns; i++) answer(0);
+      for (const mails of sent) expect(Math.abs(mails - 100)).toBeLessThanOrEqual(10);
+    },
+  );
+});
+
 describe('rates', () => {
   const bucket = (tokens: number) => ({
     tokens,
@@ -266,7 +317,7 @@ describe('rates', () => {
     const got = fill(relays, gates);
     expect(got).toEqual([3, 10]);
     expect(tokens.tokens).toBe(0);
-    relays.wanted(ME);
+    relays.wanted(ME, 13);
     expect(tokens.asked).toBe(1);
   });
 
@@ -281,7 +332,7 @@ describe('rates', () => {
       const pump = () => {
         for (;;) {
           const next = relays.next(pump, own);
-          if (next === null) return relays.wanted(pump);
+          if (next === null) return relays.wanted(pump, own);
           relays.handedOver(pump, next);
           sent.push(name);
           own++;
