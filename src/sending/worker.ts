@@ -27,6 +27,8 @@ export const REFUSALS_IN_A_ROW = 50;
 const TICK_MS = 100;
 /** Wait after a claim that the database refused, milliseconds. */
 const CLAIM_RETRY_MS = 500;
+/** Who is due is looked for again after so long while the last answers are waited for, milliseconds: as often as a poller looks. */
+const LOOK_AGAIN_MS = 1_000;
 
 export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 'relay';
 
@@ -103,17 +105,13 @@ export class Worker {
           failure = error;
           this.stop('stopped');
         });
-        if (claimed === 'nothing' && this.#stopReason === null) {
-          await this.#condition.until(
-            () => this.#stopReason !== null || (this.#holding.empty && this.#inFlight === 0),
-          );
-          if (this.#stopReason === null) break;
-        }
+        if (claimed !== 'nothing' || this.#stopReason !== null) continue;
+        // One slow answer keeps nobody waiting who comes meanwhile.
+        await this.#pause(LOOK_AGAIN_MS, () => this.#idle);
+        if (this.#idle) break;
       }
       this.#release();
-      await this.#condition.until(
-        () => this.#broken !== null || this.#aborted || (this.#holding.empty && this.#inFlight === 0),
-      );
+      await this.#condition.until(() => this.#broken !== null || this.#aborted || this.#idle);
       failure ??= this.#broken;
       if (failure !== null) throw failure;
       return this.#stopReason;
@@ -264,8 +262,17 @@ export class Worker {
     this.#pump();
   }
 
-  async #pause(ms: number): Promise<void> {
+  /** Everything is answered and recorded. */
+  get #idle(): boolean {
+    return this.#holding.empty && this.#inFlight === 0;
+  }
+
+  /** So long, or until there is a reason to stop, or to go on sooner. */
+  async #pause(ms: number, sooner: () => boolean = () => false): Promise<void> {
     const end = performance.now() + ms;
-    await this.#condition.until(() => this.#stopReason !== null || performance.now() >= end);
+    const over = () => this.#stopReason !== null || performance.now() >= end || sooner();
+    // A timer may be early by less than a millisecond.
+    const timer = setTimeout(() => this.#condition.signal(), ms + 1);
+    await this.#condition.until(over).finally(() => clearTimeout(timer));
   }
 }
