@@ -129,11 +129,5 @@ export async function drawTurns(
   ]);
   const [put, queuedSeconds] = row ?? [[], 0];
   const gone = new Set(put);
-  const limited = new Set(ids);
-  return {
-    queuedSeconds,
-    recipients: recipients
-      .filter(({ recipientId }) => !gone.has(recipientId))
-      .map((one) => (limited.has(one.recipientId) ? { ...one, limited: true } : one)),
-  };
+  return { queuedSeconds, recipients: recipients.filter(({ recipientId }) => !gone.has(recipientId)) };
 }

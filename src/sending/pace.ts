@@ -18,7 +18,8 @@ const LONGEST_WAIT_MS = 1_000;
  * fraction. The bucket is one row on the database's clock, so the rate holds over every worker on every machine and no
  * other clock is asked. The row is locked for this statement alone; a worker draws before a claim, not before a mail.
  * `granted` is a column because what an update returns is what it wrote. A new bucket holds enough for one draw, which
- * sees it only in the next statement: null.
+ * sees it only in the next statement: null. One token more than the burst fits in: below 10/s what comes into being while
+ * a worker is on its way to the next draw would overflow, up to a third of the rate.
  */
 /**
  * Never back by the moments for which a statement waited for the row; but a time that lies ahead by more was told by a clock
@@ -27,7 +28,7 @@ const LONGEST_WAIT_MS = 1_000;
 const AHEAD = `p.refilled_at > now() + interval '5 seconds'`;
 export const REFILLED = `case when ${AHEAD} then now() else greatest(p.refilled_at, now()) end`;
 const LEAST = `greatest(floor(c.rate * ${LEAST_SECONDS}), 1)`;
-const FILLED = `least(greatest(c.rate * ${BURST_SECONDS}, 1), p.tokens + c.rate * greatest(extract(epoch from now() - p.refilled_at)::float8, 0))`;
+const FILLED = `least(greatest(c.rate * ${BURST_SECONDS}, 1) + 1, p.tokens + c.rate * greatest(extract(epoch from now() - p.refilled_at)::float8, 0))`;
 const DRAW = prepare(`
 with opened as (
   insert into pace (campaign_id, tokens, granted, refilled_at)

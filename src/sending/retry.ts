@@ -1,5 +1,5 @@
 import type { Verdict } from '../smtp/classify.ts';
-import type { Delivery } from '../smtp/deliverer.ts';
+import { DELIVERY_CODES, type Delivery } from '../smtp/deliverer.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
 
 /** First wait after a temporary failure, seconds, unless the campaign says otherwise. Five minutes is what greylisting servers ask for at least. */
@@ -14,7 +14,7 @@ export const RETRY_JITTER = 0.2;
 export interface RetryPolicy {
   /** Temporary failures about one recipient before it is expired. */
   readonly maxAttempts: number;
-  /** When temporary failures turn into `expired`, milliseconds on the clock that `decide` is given. */
+  /** When temporary failures, but the first of a recipient, turn into `expired`, milliseconds on the clock that `decide` is given. */
   readonly expiresAt: number;
   readonly onUnconfirmed: 'resend' | 'hold';
   /** First wait after a temporary failure, seconds. */
@@ -98,7 +98,9 @@ export function decide(
       return { ...failed('invalid', 0), reply: verdict.why, reason: reasonOf(null, verdict.why) };
     case 'retry': {
       const attempts = recipient.attempts + 1;
-      if (attempts >= policy.maxAttempts || tooOld(recipient, policy, now)) return failed('expired', 1);
+      // Not the first: the campaign may have been paused for days, and greylisting asks everybody for a second attempt.
+      const tooOld = now >= policy.expiresAt && recipient.attempts > 0;
+      if (attempts >= policy.maxAttempts || tooOld) return failed('expired', 1);
       return deferred(base, attempts, policy, random);
     }
     case 'unconfirmed':
@@ -108,30 +110,24 @@ export function decide(
       }
       return { ...base, outcome: null, charged: 0, maybeSent: 1 };
     case 'backoff':
+    case 'sender':
+      // A relay that cannot be reached is the breaker's business; one that answers is asked again after a moment.
+      if (!answered(delivery)) return { ...base, outcome: null, charged: 0 };
       // No attempt is charged, but who is answered so for as long as the campaign tries will not be answered otherwise.
-      if (delivery.kind === 'replied' && now >= policy.expiresAt) {
-        if (tooOld(recipient, policy, now) || policy.maxAttempts === 1) return failed('expired', 0);
+      if (now >= policy.expiresAt) {
+        if (recipient.attempts > 0 || policy.maxAttempts === 1) return failed('expired', 0);
         return deferred(base, 1, policy, random);
       }
-      // A relay that answers is asked again after a moment; one that cannot be reached is the breaker's business.
-      return {
-        ...base,
-        outcome: null,
-        charged: 0,
-        retrySeconds: delivery.kind === 'replied' ? BACKOFF_SECONDS : 0,
-      };
+      return { ...base, outcome: null, charged: 0, retrySeconds: BACKOFF_SECONDS };
     default:
-      // misconfigured, fallback: the relay's trouble. The row comes back as it was.
-      return { ...base, outcome: null, charged: 0 };
+      // misconfigured, fallback: the relay's trouble. The row comes back as it was, and not at once.
+      return { ...base, outcome: null, charged: 0, retrySeconds: BACKOFF_SECONDS };
   }
 }
 
-/**
- * Whether the age of the campaign ends the attempts at a recipient. Not the first one at somebody whose domain has a limit:
- * the turn may have come late, and greylisting asks for a second attempt of everybody.
- */
-function tooOld(recipient: ClaimedRecipient, policy: RetryPolicy, now: number): boolean {
-  return now >= policy.expiresAt && !(recipient.limited === true && recipient.attempts === 0);
+/** The relay said something, if only what no relay says. */
+function answered(delivery: Delivery): boolean {
+  return delivery.kind === 'replied' || delivery.code === DELIVERY_CODES.protocol;
 }
 
 function deferred(

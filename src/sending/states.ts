@@ -46,8 +46,6 @@ export interface ClaimedRecipient {
   readonly vars: Readonly<Record<string, string>>;
   readonly attempts: number;
   readonly maybeSent: number;
-  /** Its domain has a limit: it may have waited long for its turn, which is not its fault. */
-  readonly limited?: boolean;
 }
 
 /** A numbered batch of recipients, in ascending order of id. */

@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
 import { messageOf } from '../errors.ts';
 import type { ComposedMessage } from '../message/compose.ts';
-import { classify } from '../smtp/classify.ts';
+import { classify, ofWorkingRelay } from '../smtp/classify.ts';
 import { type Delivery, deliveryWords } from '../smtp/deliverer.ts';
 import { Claimer } from './claimer.ts';
 import type { WorkerEvents } from './events.ts';
@@ -27,6 +27,8 @@ export const REFUSALS_IN_A_ROW = 50;
 const TICK_MS = 100;
 /** Wait after a claim that the database refused, milliseconds. */
 const CLAIM_RETRY_MS = 500;
+/** Who is due is looked for again after so long while the last answers are waited for, milliseconds: as often as a poller looks. */
+const LOOK_AGAIN_MS = 1_000;
 
 export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 'relay';
 
@@ -103,17 +105,13 @@ export class Worker {
           failure = error;
           this.stop('stopped');
         });
-        if (claimed === 'nothing' && this.#stopReason === null) {
-          await this.#condition.until(
-            () => this.#stopReason !== null || (this.#holding.empty && this.#inFlight === 0),
-          );
-          if (this.#stopReason === null) break;
-        }
+        if (claimed !== 'nothing' || this.#stopReason !== null) continue;
+        // One slow answer keeps nobody waiting who comes meanwhile.
+        await this.#pause(LOOK_AGAIN_MS, () => this.#idle);
+        if (this.#idle) break;
       }
       this.#release();
-      await this.#condition.until(
-        () => this.#broken !== null || this.#aborted || (this.#holding.empty && this.#inFlight === 0),
-      );
+      await this.#condition.until(() => this.#broken !== null || this.#aborted || this.#idle);
       failure ??= this.#broken;
       if (failure !== null) throw failure;
       return this.#stopReason;
@@ -189,7 +187,7 @@ export class Worker {
     this.#pumping = true;
     while (this.#options.leaseValid()) {
       const gate = this.#relays.next(this.#wake, this.#inFlight);
-      if (gate === null && this.#holding.mayHandOver) this.#relays.wanted(this.#wake);
+      if (gate === null && this.#holding.mayHandOver) this.#relays.wanted(this.#wake, this.#inFlight);
       const next = gate === null ? null : this.#holding.takeNext();
       if (gate === null || next === null) break;
       const begun = this.#meter === null ? 0 : performance.now();
@@ -223,10 +221,12 @@ export class Worker {
   /** @param at when it was handed over, milliseconds of performance.now(); meaningful while there is a meter */
   #answered(next: Next, gate: Gate, delivery: Delivery, at: number): void {
     this.#inFlight--;
-    const verdict = classify(delivery);
+    const first = classify(delivery);
+    const verdict = gate.accepted > 0 ? ofWorkingRelay(first, delivery) : first;
     // The ordinary case makes no words for people: at 20,000 a second every string counts.
     const words = verdict.kind === 'sent' ? '' : deliveryWords(delivery);
-    this.#relays.cameBack(gate, verdict, words, delivery.kind === 'replied');
+    const unwanted = this.#relays.cameBack(this.#wake, gate, verdict, words, delivery.kind === 'replied');
+    if (unwanted) this.#events.refused(`the relay refuses the sender: ${reasonOf(null, words)}`);
     const now = performance.now();
     this.#meter?.deliver.observe(now - at);
     const { recipient } = next;
@@ -263,8 +263,17 @@ export class Worker {
     this.#pump();
   }
 
-  async #pause(ms: number): Promise<void> {
+  /** Everything is answered and recorded. */
+  get #idle(): boolean {
+    return this.#holding.empty && this.#inFlight === 0;
+  }
+
+  /** So long, or until there is a reason to stop, or to go on sooner. */
+  async #pause(ms: number, sooner: () => boolean = () => false): Promise<void> {
     const end = performance.now() + ms;
-    await this.#condition.until(() => this.#stopReason !== null || performance.now() >= end);
+    const over = () => this.#stopReason !== null || performance.now() >= end || sooner();
+    // A timer may be early by less than a millisecond.
+    const timer = setTimeout(() => this.#condition.signal(), ms + 1);
+    await this.#condition.until(over).finally(() => clearTimeout(timer));
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { relayActivity } from '../../src/progress/queries.ts';
+import { BURST_SECONDS } from '../../src/sending/pace.ts';
 import { RELAY_BURST_SECONDS } from '../../src/sending/relay-pace.ts';
 import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
@@ -84,6 +85,17 @@ test('a slow rate loses nothing: five a second are five a second', async () => {
   // Thirty after the first, two of which the bucket may have held; the first may be noticed late.
   expect(seconds).toBeGreaterThan(28 / 5 - 0.5);
   expect(seconds).toBeLessThan(30 / 5 + 1.5);
+});
+
+test('a slow campaign loses nothing either: five a second are five a second', async () => {
+  const arrivals: number[] = [];
+  const relay = await capture({ onMail: () => arrivals.push(performance.now()) });
+  const { name } = await runningCampaign(fresh.database, 31, { rate: 5 });
+  expect(await (await sender(`${relay.url}?connections=1`, { campaign: name })).end).toBe('ended');
+  const seconds = ((arrivals.at(-1) ?? 0) - (arrivals[0] ?? 0)) / 1000;
+  // Thirty after the first; the bucket holds a quarter of a second and one.
+  expect(seconds).toBeGreaterThan((30 - 5 * BURST_SECONDS - 1) / 5 - 0.1);
+  expect(seconds).toBeLessThan(30 / 5 + 0.6);
 });
 
 test('what goes beyond the rate of one relay goes through the other', async () => {

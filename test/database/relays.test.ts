@@ -88,6 +88,19 @@ test('two campaigns at once share relays of any weight, and both end', async () 
   expect(Math.abs((relays[0] as CaptureServer).accepted - 40)).toBeLessThanOrEqual(4);
 });
 
+test('one connection and two campaigns: neither waits for the other to end', async () => {
+  const order: string[] = [];
+  const relay = await capture({ onMail: ({ from }) => order.push(from) });
+  const one = await runningCampaign(fresh.database, 150, { sender: 'one@example.com' });
+  const two = await runningCampaign(fresh.database, 150, { sender: 'two@example.com' });
+  expect(await (await sender(`${relay.url}?connections=1`, { drain: true })).end).toBe('idle');
+  for (const { campaignId } of [one, two])
+    expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 150 });
+  // The first claims come one after the other; from then on they take turns.
+  const ended = (from: string) => order.lastIndexOf(from);
+  expect(Math.abs(ended('one@example.com') - ended('two@example.com'))).toBeLessThan(100);
+});
+
 describe('failover', () => {
   test.each(['resend', 'hold'] as const)(
     'one dies in the middle: the other takes all; nobody is lost, nobody is charged, doubt stays doubt (%s)',

@@ -124,16 +124,19 @@ describe('what the relay answers', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ expired: 2 });
   });
 
-  test('4xx beyond the age of the campaign: expired at once', async () => {
+  test('4xx beyond the age of the campaign: everybody is tried a second time, and expired then', async () => {
     const relay = await capture({ policy: () => ({ at: 'final', reply: '451 4.3.0 later' }) });
-    const { campaignId, name } = await runningCampaign(fresh.database, 2, { max_age: '1 minute' });
+    const { campaignId, name } = await runningCampaign(fresh.database, 2, {
+      max_age: '1 minute',
+      retry_after: '1 second',
+    });
     await fresh.pool.query(
       `update campaign set started_at = now() - interval '2 minutes' where campaign_id = $1`,
       [campaignId],
     );
     expect(await (await sender({ relay: relay.url, campaign: name })).end).toBe('ended');
     for (const row of await rowsOf(campaignId))
-      expect(row).toMatchObject({ outcome: 'expired', attempts: 1 });
+      expect(row).toMatchObject({ outcome: 'expired', attempts: 2 });
   });
 
   test('5xx about one: rejected with the relay’s own words, the others are sent', async () => {
@@ -196,11 +199,14 @@ describe('what the relay answers', () => {
     expect(relay.accepted).toBe(20);
   });
 
-  test('421 to one person alone, for ever: never charged, and expired with the age of the campaign', async () => {
+  test('421 to one person alone, for ever: not charged, until the age of the campaign ends it after one more attempt', async () => {
     const relay = await capture({
       policy: (to) => (to === 'person2@example.com' ? { at: 'rcpt', reply: '421 4.7.0 not you' } : null),
     });
-    const { campaignId, name } = await runningCampaign(fresh.database, 4, { max_age: '1 hour' });
+    const { campaignId, name } = await runningCampaign(fresh.database, 4, {
+      max_age: '1 hour',
+      retry_after: '1 second',
+    });
     const worker = await sender({ relay: relay.url, campaign: name });
     const deferred = count(campaignId, `retry_at is not null and reply_code = 421 and attempts = 0`);
     await expect.poll(deferred, { timeout: 10_000 }).toBe(1);
@@ -214,7 +220,7 @@ describe('what the relay answers', () => {
     const rows = await rowsOf(campaignId);
     expect(rows[1]).toMatchObject({
       outcome: 'expired',
-      attempts: 0,
+      attempts: 1,
       reply_code: 421,
       reply: '4.7.0 not you',
     });
@@ -514,6 +520,38 @@ describe('rows that a walk by id would miss', () => {
     expect(await worker.end).toBe('ended');
     expect(relay.recipients.size).toBe(40);
   });
+});
+
+test('one answer that takes its time keeps nobody waiting who is due meanwhile', async () => {
+  const held = Promise.withResolvers<void>();
+  const greylisted = new Set<string>();
+  const relay = await scripted(async (peer) => {
+    if (!(await greet(peer))) return;
+    let to = '';
+    for (let line = await peer.line(); line !== null; line = await peer.line()) {
+      if (line.startsWith('RCPT')) to = line;
+      if (line.startsWith('RCPT') && line.includes('person2@') && !greylisted.has(to)) {
+        greylisted.add(to);
+        peer.say('451 4.7.1 greylisted');
+      } else if (line === 'DATA') {
+        peer.say('354 go on');
+        await peer.message();
+        if (to.includes('person1@')) await held.promise;
+        peer.say('250 2.0.0 Ok');
+      } else peer.say('250 2.0.0 Ok');
+    }
+  });
+  const { campaignId, name } = await runningCampaign(fresh.database, 4, { retry_after: '1 second' });
+  const worker = await sender({ relay: relay.url, campaign: name });
+  try {
+    const others = count(campaignId, `address <> 'person1@example.com' and outcome = 'sent'`);
+    await expect.poll(others, { timeout: 20_000 }).toBe(3);
+    expect(await count(campaignId, 'send_state = 1')()).toBe(1);
+  } finally {
+    held.resolve();
+  }
+  expect(await worker.end).toBe('ended');
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 4 });
 });
 
 describe('several at once', () => {

@@ -71,36 +71,38 @@ describe('retry', () => {
       charged: 1,
       reason: '451 4.7.1 greylisted',
     });
-    expect(decide(3, recipient, delivery, verdict, policy, 10_000, 0)).toMatchObject({ outcome: 'expired' });
+    const again = { ...recipient, attempts: 1 };
+    expect(decide(3, again, delivery, verdict, policy, 10_000, 0)).toMatchObject({ outcome: 'expired' });
   });
 
-  test('whose domain is limited is not expired by age at the first attempt, and is at the second', () => {
-    const limited = { ...recipient, limited: true };
+  test('age never ends a first attempt, and ends the second', () => {
     const late = policy.expiresAt + 1;
     const retry = { kind: 'retry', minDelaySeconds: 0 } as const;
     const put = { outcome: null, charged: 1, retrySeconds: FIRST_RETRY_SECONDS };
-    expect(decide(3, limited, replied(451, 'later'), retry, policy, late, 0)).toMatchObject(put);
-    expect(decide(3, limited, replied(421, 'busy'), { kind: 'backoff' }, policy, late, 0)).toMatchObject(put);
+    expect(decide(3, recipient, replied(451, 'later'), retry, policy, late, 0)).toMatchObject(put);
+    expect(decide(3, recipient, replied(421, 'busy'), { kind: 'backoff' }, policy, late, 0)).toMatchObject(
+      put,
+    );
     for (const [delivery, verdict] of [
       [replied(451, 'later'), retry],
       [replied(421, 'busy'), { kind: 'backoff' }],
     ] as const) {
-      expect(decide(3, { ...limited, attempts: 1 }, delivery, verdict, policy, late, 0).outcome).toBe(
+      expect(decide(3, { ...recipient, attempts: 1 }, delivery, verdict, policy, late, 0).outcome).toBe(
         'expired',
       );
       const once = { ...policy, maxAttempts: 1 };
-      expect(decide(3, limited, delivery, verdict, once, late, 0).outcome).toBe('expired');
+      expect(decide(3, recipient, delivery, verdict, once, late, 0).outcome).toBe('expired');
     }
   });
 
   test("trouble of the relay is nobody's fault: the row comes back as it was", () => {
-    for (const kind of ['backoff', 'misconfigured', 'fallback'] as const) {
+    for (const kind of ['backoff', 'sender', 'misconfigured', 'fallback'] as const) {
       expect(
         decide(3, { ...recipient, attempts: 4 }, replied(421, 'busy'), { kind }, policy, 0, 0),
       ).toMatchObject({
         outcome: null,
         charged: 0,
-        retrySeconds: kind === 'backoff' ? BACKOFF_SECONDS : 0,
+        retrySeconds: BACKOFF_SECONDS,
         maybeSent: 0,
       });
     }
@@ -108,10 +110,19 @@ describe('retry', () => {
 
   test('a 421 that goes on beyond the age of the campaign expires its recipient; silence and a wrong password never do', () => {
     const late = policy.expiresAt + 1;
-    expect(decide(3, recipient, replied(421, 'busy'), { kind: 'backoff' }, policy, late, 0)).toMatchObject({
-      outcome: 'expired',
-      charged: 0,
-    });
+    const again = { ...recipient, attempts: 1 };
+    for (const kind of ['backoff', 'sender'] as const) {
+      expect(decide(3, recipient, replied(421, 'busy'), { kind }, policy, late, 0)).toMatchObject({
+        outcome: null,
+        charged: 1,
+      });
+      expect(decide(3, again, replied(421, 'busy'), { kind }, policy, late, 0)).toMatchObject({
+        outcome: 'expired',
+        charged: 0,
+      });
+    }
+    const garbage: Delivery = { kind: 'not-sent', why: 'no reply', code: 'EPROTOCOL' };
+    expect(decide(3, again, garbage, { kind: 'backoff' }, policy, late, 0).outcome).toBe('expired');
     const refused: Delivery = { kind: 'not-sent', why: 'connect ECONNREFUSED', code: 'ECONNREFUSED' };
     expect(decide(3, recipient, refused, { kind: 'backoff' }, policy, late, 0).outcome).toBeNull();
     const password = replied(535, 'no');
