@@ -12,6 +12,7 @@ export interface SenderLine {
   readonly readable: string;
   /** The address for the envelope; of several, the first. */
   readonly address: string;
+  /** Any of them is not ASCII before the @: the header is UTF-8. */
   readonly smtputf8: boolean;
 }
 
@@ -95,7 +96,12 @@ function fixedLine(header: string, option: string, source: string, several: bool
     return mailbox(parsed[at]?.name ?? '', address.address, at === 0 ? header.length + 2 : 1);
   });
   const shown = parsed.map(({ name, address }) => readable(name, address ?? ''));
-  return { header: `${header}: ${boxes.join(',\r\n ')}`, readable: shown.join(', '), ...first };
+  return {
+    header: `${header}: ${boxes.join(',\r\n ')}`,
+    readable: shown.join(', '),
+    address: first.address,
+    smtputf8: read.some((address) => address?.smtputf8),
+  };
 }
 
 /** The display name's template: quotes around the whole of it are syntax, not part of the name. */

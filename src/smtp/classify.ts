@@ -37,6 +37,11 @@ const LATER: Verdict = { kind: 'retry', minDelaySeconds: 0 };
 
 const GREYLIST_WORDS = /gr[ea]y.?list|postgrey/i;
 const RATE_WORDS = /\brates?\b|thrott|too (?:many|fast|much)|slow down|exceeded|limit/i;
+/** How much we may send, not how much somebody may receive. */
+const QUOTA_WORDS =
+  /\b(?:daily|hourly|sending)\b[\w ]{0,40}\b(?:quota|limit)|submissionquota|\b(?:e-?mails|messages) per (?:hour|day)\b/i;
+/** That the relay does not relay for us. Not a host name with the word in it. */
+const RELAYING_WORDS = /(?<![\w.@-])relay(?:ing|ed)?(?!\.?[\w@-])|rcpthosts/i;
 
 /**
  * What follows from a delivery. Pure. The enhanced status code (RFC 3463) decides where there is one, then the basic
@@ -56,11 +61,15 @@ function classifyNotSent(delivery: { readonly why: string; readonly code: string
   switch (delivery.code) {
     case DELIVERY_CODES.needsSmtputf8:
     case DELIVERY_CODES.needs8bitmime:
-    case DELIVERY_CODES.tooBig:
     case DELIVERY_CODES.badAddress:
       return { kind: 'invalid', why: delivery.why };
+    // The same message to everybody: as 5.3.4 from the relay itself.
+    case DELIVERY_CODES.tooBig:
+      return REFUSED;
     case DELIVERY_CODES.auth:
       return MISCONFIGURED;
+    case DELIVERY_CODES.senderNeedsSmtputf8:
+      return SENDER;
     case DELIVERY_CODES.protocol:
       return FALLBACK;
     default:
@@ -97,15 +106,33 @@ function classifyPermanent(stage: Stage, reply: Reply): Verdict {
   if (enhanced === '5.1.7' || enhanced === '5.1.8') return SENDER;
   // MAIL says SIZE=, so a message that is too big may be refused there (RFC 1870 section 6.1).
   if (enhanced === '5.3.4') return REFUSED;
+  if (isSendingQuota(enhanced, reply.text)) return BACKOFF;
   if (stage === 'mail') return classifyRefusedSender(code, enhanced);
-  if (enhanced.startsWith('5.1.') || enhanced.startsWith('5.2.')) return REJECTED;
-  if (enhanced.startsWith('5.6.') || enhanced.startsWith('5.7.')) return REFUSED;
-  if (enhanced.startsWith('5.3.')) return REFUSED;
-  if (enhanced.startsWith('5.4.')) return REJECTED;
-  if ((code >= 500 && code <= 504) || code === 555) return FALLBACK;
-  if (code === 554) return REFUSED;
-  // The recipient was taken already: what is refused now is the message.
-  return stage === 'rcpt' ? REJECTED : REFUSED;
+  return stage === 'rcpt' ? classifyRefusedRecipient(reply) : classifyRefusedMessage(code, enhanced);
+}
+
+/** Tomorrow it is over, whatever the code says: Gmail says 550 5.4.5 (congestion in RFC 3463), Office 365 554 5.2.0. */
+function isSendingQuota(enhanced: string, text: string): boolean {
+  return enhanced === '5.4.5' || (QUOTA_WORDS.test(text) && !/receiv/i.test(text));
+}
+
+function classifyRefusedRecipient({ code, enhanced, text }: Reply): Verdict {
+  const subject = enhanced?.slice(0, 4) ?? '';
+  if (subject === '5.1.' || subject === '5.2.') return REJECTED;
+  if (['5.3.', '5.6.', '5.7.'].includes(subject)) return REFUSED;
+  // It may relay to some domains and not to others, so it does not pause for one; when it relays to none, many come in a row.
+  if (RELAYING_WORDS.test(text)) return REFUSED;
+  if (subject === '5.4.') return REJECTED;
+  // An address that is not understood. A relay that understands none says so many times in a row.
+  if (code === 501 || code === 504 || code === 555) return REFUSED;
+  if (code >= 500 && code <= 503) return FALLBACK;
+  return code === 554 ? REFUSED : REJECTED;
+}
+
+/** The recipient was taken already: what is refused now is the message or its sender, and the next one's will be too. */
+function classifyRefusedMessage(code: number, enhanced: string): Verdict {
+  const odd = enhanced === '' || enhanced.startsWith('5.5.') || enhanced.startsWith('5.0.');
+  return odd && ((code >= 500 && code <= 504) || code === 555) ? FALLBACK : REFUSED;
 }
 
 function isAuthentication(code: number, enhanced: string): boolean {

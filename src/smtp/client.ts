@@ -87,7 +87,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
   }
 
   deliver(mail: OutgoingMail, done: (result: Delivery) => void): void {
-    const open: OpenMail = { mail, done, settled: false, moved: false };
+    const open: OpenMail = { mail, done, settled: false, moved: false, again: false };
     this.#open++;
     if (this.#closed) {
       process.nextTick(() => this.#answer(open, notSent('the deliverer is closed', DELIVERY_CODES.aborted)));
@@ -124,9 +124,9 @@ class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
 
   settle(session: Session, open: OpenMail, delivery: Delivery): void {
     if (this.#mayMove(session, open, delivery)) {
-      this.#again(open, true);
-    } else if (this.#fallsBack(session, delivery)) {
-      this.#again(open, open.moved);
+      this.#retake({ ...open, moved: true });
+    } else if (this.#fallsBack(session, open, delivery)) {
+      this.#retake({ ...open, again: true });
     } else {
       this.#answer(open, delivery);
     }
@@ -164,8 +164,8 @@ class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
   }
 
   /** The old connection may still hold replies for the mail it knew, so it goes on under a new name. */
-  #again(open: OpenMail, moved: boolean): void {
-    this.putBack({ ...open, settled: false, moved });
+  #retake(open: OpenMail): void {
+    this.putBack({ ...open, settled: false });
     this.#schedule();
   }
 
@@ -179,8 +179,8 @@ class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
     return delivery.kind === 'not-sent' && WORTH_MOVING.has(delivery.code);
   }
 
-  #fallsBack(session: Session, delivery: Delivery): boolean {
-    if (this.#closed || !this.#serial.calls(session.mode, delivery)) return false;
+  #fallsBack(session: Session, open: OpenMail, delivery: Delivery): boolean {
+    if (this.#closed || !this.#serial.calls(session.mode, delivery, open.again)) return false;
     for (const other of this.#sessions) if (other.mode !== 'serial') other.drain();
     return true;
   }
@@ -192,7 +192,10 @@ class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
   }
 
   #answerAll(delivery: Delivery): void {
-    for (const open of this.#backlog.takeAll()) this.#answer(open, delivery);
+    for (const open of this.#backlog.takeAll()) {
+      if (open.again) this.#serial.noEvidence();
+      this.#answer(open, delivery);
+    }
   }
 
   /** Gives waiting mails to connections after the current turn, so that what was handed over together leaves together. */

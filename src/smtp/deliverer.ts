@@ -13,7 +13,7 @@ export interface OutgoingMail {
   readonly raw: Buffer;
   /** The message holds bytes above 127 and needs 8BITMIME (RFC 6152). */
   readonly eightBit: boolean;
-  /** The recipient's local part is not ASCII and needs SMTPUTF8 (RFC 6531). */
+  /** The recipient's local part, or one in the sender's or the header's addresses, is not ASCII and needs SMTPUTF8 (RFC 6531). */
   readonly smtputf8: boolean;
 }
 
@@ -51,6 +51,8 @@ export type Delivery =
 export const DELIVERY_CODES = {
   /** The recipient's local part is not ASCII and the relay does not offer SMTPUTF8. */
   needsSmtputf8: 'ESMTPUTF8',
+  /** The recipient's is ASCII and the sender's or Reply-To's local part is not, and the relay does not offer SMTPUTF8. */
+  senderNeedsSmtputf8: 'ESENDERUTF8',
   /** The message holds 8-bit bytes and the relay does not offer 8BITMIME. */
   needs8bitmime: 'E8BITMIME',
   /** The message is larger than the SIZE that the relay announced. */

@@ -21,12 +21,7 @@ export function refuse(mail: OutgoingMail, offered: Capabilities): Delivery | nu
       DELIVERY_CODES.badAddress,
     );
   }
-  if (mail.smtputf8 && !offered.smtputf8) {
-    return local(
-      'the address is not ASCII and the relay does not offer SMTPUTF8',
-      DELIVERY_CODES.needsSmtputf8,
-    );
-  }
+  if (mail.smtputf8 && !offered.smtputf8) return withoutSmtputf8(mail, 'the relay does not offer SMTPUTF8');
   if (mail.eightBit && !offered.eightBitMime) {
     return local(
       'the message is not 7-bit and the relay does not offer 8BITMIME',
@@ -35,11 +30,24 @@ export function refuse(mail: OutgoingMail, offered: Capabilities): Delivery | nu
   }
   if (mail.raw.length > offered.maxBytes) {
     return local(
-      `the message has ${mail.raw.length} bytes and the relay takes at most ${offered.maxBytes}`,
+      // Not how many bytes it has: that differs from mail to mail, and reasons that are the same are counted together.
+      `the message is larger than the ${offered.maxBytes} bytes that the relay takes`,
       DELIVERY_CODES.tooBig,
     );
   }
   return null;
+}
+
+/** Whose fault it is: one recipient's, or the sender's, which is the same for everybody. */
+export function withoutSmtputf8(mail: OutgoingMail, but: string): Delivery {
+  if (isAscii(mail.from) && !isAscii(mail.to))
+    return local(`the address is not ASCII, and ${but}`, DELIVERY_CODES.needsSmtputf8);
+  const which = isAscii(mail.from) ? 'an address in the sender or Reply-To' : `the sender ${mail.from}`;
+  return local(`${which} is not ASCII before the @, and ${but}`, DELIVERY_CODES.senderNeedsSmtputf8);
+}
+
+function isAscii(address: string): boolean {
+  return !/\P{ASCII}/u.test(address);
 }
 
 function tooLong(mail: OutgoingMail): boolean {

@@ -225,7 +225,8 @@ class Handshake implements WireUser {
 
   #secure(plain: Socket): TLSSocket {
     try {
-      return connectTls({ ...this.#setup.tls, ...this.#resumption(), socket: plain });
+      // Without a host, Node would have the certificate of an IP address name localhost.
+      return connectTls({ ...this.#setup.tls, ...this.#resumption(), host: this.#relay.host, socket: plain });
     } catch (error) {
       throw notSent(cleanText(messageOf(error)), DELIVERY_CODES.tls);
     }

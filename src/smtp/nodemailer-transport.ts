@@ -2,6 +2,7 @@ import type { Transport } from 'nodemailer';
 import { createSmtpDeliverer, type SmtpOptions } from './client.ts';
 import type { Deliverer, Delivery, OutgoingMail } from './deliverer.ts';
 import { probeRelay } from './probe.ts';
+import { redactingDeliverer, secretsOf } from './redact.ts';
 import { parseRelay, type RelayOptions } from './relay.ts';
 
 /** What `sendMail()` resolves with; the names are nodemailer's. */
@@ -53,7 +54,7 @@ export function createSmtpTransport(
   options?: SmtpOptions,
 ): Transport<SmtpTransportInfo> {
   const target = typeof relay === 'string' ? parseRelay(relay) : relay;
-  const deliverer = createSmtpDeliverer(target, options);
+  const deliverer = redactingDeliverer(createSmtpDeliverer(target, options), secretsOf(target));
   return {
     name: 'sendstate',
     version: '1.0.0',

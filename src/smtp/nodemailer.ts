@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { createTransport, type Transporter } from 'nodemailer';
 import { messageOf } from '../errors.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail, type Stage } from './deliverer.ts';
+import { withoutSmtputf8 } from './envelope.ts';
 import { needsTls, type RelayOptions, tlsOptions } from './relay.ts';
 import { parseReply, ReplyError } from './reply.ts';
 import { cleanText } from './reply-text.ts';
@@ -120,13 +121,9 @@ function refuse(mail: OutgoingMail): Delivery | null {
   if (/[\p{Cc}\p{Z}<>]/u.test(mail.from + mail.to) || mail.to === '') {
     return notSent('the address holds characters that could end a command', DELIVERY_CODES.badAddress);
   }
-  if (mail.smtputf8) {
-    return notSent(
-      'the address is not ASCII, and nodemailer cannot tell whether the relay offers SMTPUTF8',
-      DELIVERY_CODES.needsSmtputf8,
-    );
-  }
-  return null;
+  return mail.smtputf8
+    ? withoutSmtputf8(mail, 'nodemailer cannot tell whether the relay offers SMTPUTF8')
+    : null;
 }
 
 function accepted(response: string | undefined): Delivery {

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { SendstateError, shownUser, strayAt } from '../errors.ts';
+import { SendstateError, shownUser } from '../errors.ts';
 import { RelayParameters, relayError } from './relay-parameters.ts';
+import { asciiHost, decodePart, readUrl } from './relay-url.ts';
 
 /** A password or token that shows itself only when asked: printing, logging or serialising it gives `***`. */
 export class Secret {
@@ -96,7 +97,8 @@ export function parseRelay(url: string): RelayOptions {
   const secure = parsed.protocol === 'smtps:';
   const user = parsed.username === '' ? null : decodePart(url, parsed.username);
   const read = new RelayParameters(url, parsed.searchParams);
-  const host = parsed.hostname.replace(/^\[|\]$/g, '');
+  const hostname = asciiHost(url, parsed.hostname);
+  const host = hostname.replace(/^\[|\]$/g, '');
   const port = parsed.port === '' ? (secure ? 465 : user === null ? 25 : 587) : Number(parsed.port);
   return Object.freeze({
     host,
@@ -121,7 +123,7 @@ export function parseRelay(url: string): RelayOptions {
     finalTimeoutMs: 1000 * read.number('final-timeout', DEFAULTS.finalTimeout, 0.01, 86_400),
     weight: read.number('weight', DEFAULTS.weight, 0, 1000),
     rate: read.rate('rate'),
-    label: read.label('label', `${parsed.hostname.toLowerCase()}:${port}`),
+    label: read.label('label', `${hostname.toLowerCase()}:${port}`),
   });
 }
 
@@ -191,33 +193,4 @@ function readCa(file: string): string {
       cause,
     });
   }
-}
-
-function readUrl(url: string): URL {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
-  if (
-    parsed === null ||
-    strayAt(url) ||
-    (parsed.protocol !== 'smtp:' && parsed.protocol !== 'smtps:') ||
-    parsed.hostname === ''
-  ) {
-    throw relayError(url, 'is not the URL of a relay');
-  }
-  if (parsed.pathname !== '' && parsed.pathname !== '/') {
-    throw relayError(url, 'has a path, which a relay does not have');
-  }
-  if (parsed.password !== '' && parsed.username === '')
-    throw relayError(url, 'has a password but no user name');
-  return parsed;
-}
-
-function decodePart(url: string, part: string): string {
-  let text: string;
-  try {
-    text = decodeURIComponent(part);
-  } catch {
-    throw relayError(url, 'has a user name or password with a % that is not percent-encoded');
-  }
-  if (/[\0\r\n]/.test(text)) throw relayError(url, 'has a user name or password with a line break or NUL');
-  return text;
 }

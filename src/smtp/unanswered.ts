@@ -8,6 +8,8 @@ export interface OpenMail {
   settled: boolean;
   /** It was taken back once from a connection that ended before the mail was sent, so it will not be a second time. */
   moved: boolean;
+  /** It was not understood, and is sent once more over a serial connection. */
+  readonly again: boolean;
 }
 
 /** What a reply answers. */

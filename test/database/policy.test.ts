@@ -17,8 +17,8 @@ afterEach(async () => {
 afterAll(() => fresh.drop());
 
 /** So many workers, each with a pool and a place in the worker table of its own, as processes have. */
-async function workers(count: number, name: string, policy: CaptureOptions['policy']) {
-  relay = await startCapture(policy === undefined ? {} : { policy });
+async function workers(count: number, name: string, options: CaptureOptions) {
+  relay = await startCapture(options);
   const url = `${relay.url}?connections=2`;
   const all = Array.from({ length: count }, () =>
     startSender({ databaseUrl: fresh.url, relay: url, campaign: name, leaseSeconds: 30 }),
@@ -36,7 +36,9 @@ async function statusOf(campaignId: number): Promise<{ status: string; status_re
 
 test('three workers whose mails are refused for their content pause the campaign, with the relay’s words', async () => {
   const { campaignId, name } = await runningCampaign(fresh.database, 3000);
-  const all = await workers(3, name, () => ({ at: 'final', reply: '554 5.7.1 This looks like spam to us' }));
+  const all = await workers(3, name, {
+    policy: () => ({ at: 'final', reply: '554 5.7.1 This looks like spam to us' }),
+  });
   for (const worker of all) expect(await worker.end).toBe('ended');
   expect(await statusOf(campaignId)).toEqual({
     status: 'paused',
@@ -48,14 +50,57 @@ test('three workers whose mails are refused for their content pause the campaign
   expect(rejected).toBeLessThan(1500);
 });
 
+test.each<[string, CaptureOptions, RegExp]>([
+  [
+    'does not relay for us',
+    { policy: () => ({ at: 'rcpt', reply: '550 relay not permitted' }) },
+    /relay not permitted/,
+  ],
+  [
+    'does not let us send as this sender',
+    { policy: () => ({ at: 'final', reply: '554 5.2.252 SendAsDenied; not allowed to send as' }) },
+    /SendAsDenied/,
+  ],
+  ['announces a SIZE below the message’s', { maxMessageBytes: 100 }, /larger than the 100 bytes/],
+])('a relay that %s pauses the campaign before everybody is rejected', async (_, options, words) => {
+  const { campaignId, name } = await runningCampaign(fresh.database, 1000);
+  for (const worker of await workers(1, name, options)) expect(await worker.end).toBe('ended');
+  expect(await statusOf(campaignId)).toEqual({
+    status: 'paused',
+    status_reason: expect.stringMatching(words),
+  });
+  const { rejected = 0, invalid } = await countersAgree(fresh.database, campaignId);
+  expect(rejected).toBeGreaterThanOrEqual(50);
+  expect(rejected).toBeLessThan(1000);
+  expect(invalid).toBe(0);
+});
+
+test('a relay whose quota is used up rejects nobody: it is left alone until it takes mails again', async () => {
+  const { campaignId, name } = await runningCampaign(fresh.database, 60);
+  let [asked, refused] = [0, 0];
+  const quota = { at: 'final', reply: '550 5.4.5 Daily user sending quota exceeded.' } as const;
+  const [worker] = await workers(1, name, {
+    policy: () => (++asked > 20 && ++refused <= 5 ? quota : null),
+  });
+  expect(await worker?.end).toBe('ended');
+  expect(refused).toBeGreaterThanOrEqual(5);
+  expect(await statusOf(campaignId)).toEqual({ status: 'finished', status_reason: null });
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({
+    sent: 60,
+    rejected: 0,
+    expired: 0,
+  });
+});
+
 test('a relay that greylists everybody pauses nothing and refuses nobody', async () => {
   const { campaignId, name } = await runningCampaign(fresh.database, 300, {
     retry_after: '1 second',
     max_attempts: 10,
   });
-  const all = await workers(2, name, (_, nth) =>
-    nth === 1 ? { at: 'rcpt', reply: '450 4.7.1 Greylisted, come back in a minute' } : null,
-  );
+  const all = await workers(2, name, {
+    policy: (_, nth) =>
+      nth === 1 ? { at: 'rcpt', reply: '450 4.7.1 Greylisted, come back in a minute' } : null,
+  });
   for (const worker of all) expect(await worker.end).toBe('ended');
   expect(await statusOf(campaignId)).toEqual({ status: 'finished', status_reason: null });
   expect(await countersAgree(fresh.database, campaignId)).toMatchObject({
@@ -112,15 +157,13 @@ test('a sender that the relay refuses pauses its own campaign, nobody fails, and
 });
 
 test('one address that the relay calls a syntax error: it comes to an end, and keeps nobody waiting', async () => {
-  const { campaignId, name } = await runningCampaign(fresh.database, 60, {
-    retry_after: '1 second',
-    max_attempts: 2,
+  const { campaignId, name } = await runningCampaign(fresh.database, 60);
+  const [worker] = await workers(1, name, {
+    policy: (to) =>
+      to === 'person30@example.com' ? { at: 'rcpt', reply: '501 5.5.2 RCPT TO syntax error' } : null,
   });
-  const [worker] = await workers(1, name, (to) =>
-    to === 'person30@example.com' ? { at: 'rcpt', reply: '501 5.5.2 RCPT TO syntax error' } : null,
-  );
   expect(await worker?.end).toBe('ended');
   expect(await statusOf(campaignId)).toMatchObject({ status: 'finished' });
-  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 59, expired: 1 });
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 59, rejected: 1 });
   expect(worker?.events.filter(({ kind }) => kind === 'relay')).toEqual([]);
 });

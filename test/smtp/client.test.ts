@@ -289,6 +289,54 @@ describe('a relay that does not understand us', () => {
   });
 });
 
+describe('one mail that is not understood', () => {
+  test('does not keep the others in serial mode, though they are understood in it', async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    let times = 0;
+    const relay = await scripted(async (peer) => {
+      await greet(peer, 'PIPELINING');
+      for (let line = await peer.line(); line !== null; line = await peer.line()) {
+        if (line === 'RCPT TO:<odd@b>') {
+          if (++times === 2) {
+            asked.resolve();
+            await answer.promise;
+          }
+          peer.say('503 5.5.1 no');
+        } else if (line !== 'DATA') peer.say('250 ok');
+        else {
+          peer.say('354 go');
+          await peer.message();
+          peer.say('250 taken');
+        }
+      }
+    });
+    const client = clientFor(`${relay.url}?connections=2&max-messages=1`);
+    const odd = deliver(client, mailTo('odd@b'));
+    await asked.promise;
+    expect(brief(await deliver(client, mailTo('a@b')))).toBe('sent');
+    expect(client.mode).toBe('serial');
+    answer.resolve();
+    expect(brief(await odd)).toBe('rcpt 503');
+    expect(brief(await deliver(client, mailTo('c@d')))).toBe('sent');
+    expect(client.mode).toBe('grouped');
+  });
+
+  test('a connection that is lost meanwhile is no evidence', async () => {
+    const relay = await scripted(async (peer, index) => {
+      if (index === 1) return peer.fin();
+      await greet(peer, 'PIPELINING');
+      await obey(peer, (command) =>
+        command === 'RCPT TO:<odd@b>' && index === 0 ? '503 5.5.1 no' : agree(command),
+      );
+    });
+    const client = clientFor(`${relay.url}?connections=1`);
+    expect(brief(await deliver(client, mailTo('odd@b')))).toBe('not-sent ECONNECTION');
+    expect(brief(await deliver(client, mailTo('a@b')))).toBe('sent');
+    expect(client.mode).toBe('grouped');
+  });
+});
+
 describe('the end', () => {
   test('close waits for what is in flight, says QUIT, and refuses what comes later', async () => {
     const relay = await scripted(agreeable('PIPELINING'));

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { simpleParser } from 'mailparser';
 import { createTransport } from 'nodemailer';
 import { describe, expect, test } from 'vitest';
@@ -70,6 +71,27 @@ describe('the nodemailer transport', () => {
       .catch((error: SmtpTransportError) => error);
     expect(lost).toMatchObject({ code: 'ECONNECTION', delivery: { kind: 'ambiguous' } });
     losing.close();
+  });
+
+  test('no error holds the password that a relay says back', async () => {
+    const password = 'hunter2-and-a-half';
+    const relay = await scripted(async (peer) => {
+      await greet(peer, 'AUTH PLAIN');
+      await obey(peer, (command) =>
+        command.startsWith('AUTH') ? `535 5.7.8 ${command} of ${password}?` : agree(command),
+      );
+    });
+    const url = `${relay.url.replace('//', `//kim:${password}@`)}?tls=never&auth-in-clear=yes`;
+    const transporter = createTransport(createSmtpTransport(url));
+    const error = await transporter
+      .sendMail({ from: 'a@b', to: 'c@d', text: 'x' })
+      .catch((reason: SmtpTransportError) => reason);
+    expect(error).toMatchObject({ code: 'EAUTH', response: '535 5.7.8 AUTH PLAIN *** of ***?' });
+    expect(relay.peers[0]?.received).toContain('AUTH PLAIN');
+    const shown = inspect(error, { depth: null, showHidden: true });
+    expect(shown).not.toContain(password);
+    expect(shown).not.toContain(Buffer.from(`\0kim\0${password}`).toString('base64'));
+    transporter.close();
   });
 
   test('verify tells why not', async () => {

@@ -16,3 +16,14 @@ export const EXPIRED_TLS = {
   key: readFileSync(path('expired.key')),
   cert: readFileSync(path('expired.pem')),
 };
+/** A certificate for localhost alone, and one for 127.0.0.1 alone; `ca` is the file for `ca=`. */
+export const NAME_TLS = alone('by-name');
+export const ADDRESS_TLS = alone('by-address');
+
+function alone(name: string): { key: Buffer; cert: Buffer; ca: string } {
+  return {
+    key: readFileSync(path(`${name}.key`)),
+    cert: readFileSync(path(`${name}.pem`)),
+    ca: path(`${name}.pem`),
+  };
+}

@@ -5,6 +5,7 @@ import { DELIVERY_CODES, type Delivery, type Stage } from '../../src/smtp/delive
 import { parseReply } from '../../src/smtp/reply.ts';
 
 const STAGES: readonly Stage[] = ['connect', 'auth', 'mail', 'rcpt', 'data', 'final'];
+const NAMED: readonly Stage[] = ['mail', 'rcpt', 'data', 'final'];
 const LATE: readonly Stage[] = ['rcpt', 'data', 'final'];
 
 const sent: Verdict = { kind: 'sent' };
@@ -79,12 +80,14 @@ const TABLE: Record<string, readonly Row[]> = {
     [['auth'], '454 4.7.0 Temporary authentication failure', backoff],
   ],
   '5.1.x, 5.2.1: the address is bad': [
-    [LATE, '550 5.1.1 no such user', rejected],
-    [LATE, '550 5.1.2 no such host', rejected],
-    [LATE, '501 5.1.3 Bad recipient address syntax', rejected],
-    [LATE, '550 5.1.10 null mx', rejected],
-    [LATE, '550 5.2.1 mailbox disabled', rejected],
-    [LATE, '554 5.4.4 unrouteable', rejected],
+    [['rcpt'], '550 5.1.1 no such user', rejected],
+    [['rcpt'], '550 5.1.2 no such host', rejected],
+    [['rcpt'], '501 5.1.3 Bad recipient address syntax', rejected],
+    [['rcpt'], '550 5.1.10 null mx', rejected],
+    [['rcpt'], '550 5.2.1 mailbox disabled', rejected],
+    [['rcpt'], '554 5.4.4 unrouteable', rejected],
+    [['rcpt'], '550 5.1.1 undeliverable: host mx.example said: relay access denied', rejected],
+    [['rcpt'], '550 <kim@relay.example>: user unknown at mx-relay.example', rejected],
     [['rcpt'], '550 No such user here', rejected],
     [['rcpt'], '551 User not local', rejected],
     [['rcpt'], '553 mailbox name not allowed', rejected],
@@ -92,7 +95,7 @@ const TABLE: Record<string, readonly Row[]> = {
     [['rcpt'], '550 5.5.0 Requested action not taken: mailbox unavailable', rejected],
   ],
   '552 5.2.2: the mailbox is full': [
-    [LATE, '552 5.2.2 mailbox full', rejected],
+    [['rcpt'], '552 5.2.2 mailbox full', rejected],
     [['rcpt'], '552 exceeded storage allocation', rejected],
   ],
   '5.3.4, 5.6.x, 5.7.x, bare 554: content or policy': [
@@ -106,7 +109,39 @@ const TABLE: Record<string, readonly Row[]> = {
     [LATE, '554 5.5.1 odd', refused],
     [LATE, '550 5.3.0 other', refused],
     [['data', 'final'], '550 looks like spam', refused],
+    [['data', 'final'], '550 5.1.1 no such user', refused],
+    [['data', 'final'], '552 5.2.2 mailbox full', refused],
+    [['data', 'final'], '554 5.2.252 SendAsDenied; news@example.com not allowed to send as', refused],
+    [
+      ['data', 'final'],
+      '554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAs',
+      refused,
+    ],
+    [['data', 'final'], '550 5.4.1 Access denied', refused],
     [['final'], '552 too much', refused],
+  ],
+  'we may not send more today: the relay backs off, whatever the code': [
+    [NAMED, '550 5.4.5 Daily user sending quota exceeded. For more information go to …', backoff],
+    [NAMED, '550 5.4.5 Daily SMTP relay sending limit exceeded for user', backoff],
+    [NAMED, '554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException', backoff],
+    [NAMED, "550 5.1.90 Your message can't be sent because you've reached your daily limit", backoff],
+    [NAMED, '550 Domain example.com has exceeded the max emails per hour (500/500) allowed', backoff],
+    [['rcpt'], '550 5.2.1 kim is over the daily limit for receiving mail', rejected],
+    [['rcpt'], '552 over quota', rejected],
+  ],
+  'the relay does not relay: who it refuses counts towards the pause': [
+    [['rcpt'], '550 relay not permitted', refused],
+    [['rcpt'], '550 Relaying denied.', refused],
+    [['rcpt'], '550 5.7.1 Unable to relay', refused],
+    [['rcpt'], '551 we do not relay', refused],
+    [['rcpt'], "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", refused],
+    [['rcpt'], '554 5.7.1 <kim@example.com>: Relay access denied', refused],
+    [['rcpt'], '550 5.4.1 Relay access denied', refused],
+  ],
+  '501, 504, 555 to RCPT: the address is not understood': [
+    [['rcpt'], '501 syntax', refused],
+    [['rcpt'], '504 5.5.4 parameter', refused],
+    [['rcpt'], '555 5.5.4 parameters not recognized', refused],
   ],
   '530, 535, 5.7.8: configuration': [
     [STAGES, '530 5.7.0 Authentication required', misconfigured],
@@ -130,11 +165,11 @@ const TABLE: Record<string, readonly Row[]> = {
   ],
   '500 to 504: our bug or an odd server': [
     [LATE, '500 5.5.2 Command not recognized', fallback],
-    [LATE, '501 syntax', fallback],
+    [['data', 'final'], '501 syntax', fallback],
     [LATE, '502 5.5.1 not implemented', fallback],
     [LATE, '503 5.5.1 bad sequence of commands', fallback],
-    [LATE, '504 5.5.4 parameter', fallback],
-    [LATE, '555 5.5.4 parameters not recognized', fallback],
+    [['data', 'final'], '504 5.5.4 parameter', fallback],
+    [['data', 'final'], '555 5.5.4 parameters not recognized', fallback],
     [['mail'], '500 unrecognized', fallback],
     [['mail'], '503 5.5.1 nested MAIL', fallback],
     [['mail'], '555 5.5.4 Unsupported option', fallback],
@@ -164,13 +199,20 @@ describe('without a reply', () => {
     expect(classify({ kind: 'not-sent', code, why: 'x' })).toEqual(backoff);
   });
 
-  test.each([
-    DELIVERY_CODES.needsSmtputf8,
-    DELIVERY_CODES.needs8bitmime,
-    DELIVERY_CODES.tooBig,
-    DELIVERY_CODES.badAddress,
-  ])('%s: the mail can never be handed to this relay', (code) => {
-    expect(classify({ kind: 'not-sent', code, why: 'because' })).toEqual({ kind: 'invalid', why: 'because' });
+  test.each([DELIVERY_CODES.needsSmtputf8, DELIVERY_CODES.needs8bitmime, DELIVERY_CODES.badAddress])(
+    '%s: the mail can never be handed to this relay',
+    (code) => {
+      expect(classify({ kind: 'not-sent', code, why: 'because' })).toEqual({
+        kind: 'invalid',
+        why: 'because',
+      });
+    },
+  );
+
+  test('what no mail of the campaign can do is nobody’s address', () => {
+    const delivery = (code: string): Delivery => ({ kind: 'not-sent', code, why: 'because' });
+    expect(classify(delivery(DELIVERY_CODES.tooBig))).toEqual(refused);
+    expect(classify(delivery(DELIVERY_CODES.senderNeedsSmtputf8))).toEqual(sender);
   });
 
   test('no way to log in is configuration, a broken protocol falls back to serial', () => {
@@ -190,8 +232,9 @@ describe('a relay that has taken mails', () => {
   const said = (stage: Stage, reply: string) => of({ kind: 'replied', stage, reply: parseReply(reply) });
 
   test('does not misunderstand us: it means this recipient or this sender', () => {
-    for (const stage of LATE) expect(said(stage, '501 5.5.2 RCPT TO syntax error')).toEqual(later);
-    for (const stage of LATE) expect(said(stage, '555 5.5.4 parameters not recognized')).toEqual(later);
+    expect(said('rcpt', '500 5.5.2 Command not recognized')).toEqual(later);
+    for (const stage of ['data', 'final'] as const) expect(said(stage, '501 syntax')).toEqual(later);
+    for (const stage of ['data', 'final'] as const) expect(said(stage, '555 5.5.4 odd')).toEqual(later);
     expect(said('mail', '501 syntax')).toEqual(sender);
   });
 

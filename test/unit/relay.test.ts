@@ -61,6 +61,28 @@ describe('parseRelay', () => {
     });
   });
 
+  test.each([
+    ['smtp://메일.한국', 'xn--h32bq4v.xn--3e0b707e'],
+    ['smtps://u:p@mail.BÜCHER.example:465', 'mail.xn--bcher-kva.example'],
+    ['smtp://mail。example', 'mail.example'],
+  ])('the host of %s is dialled as %s', (url, host) => {
+    const relay = parseRelay(url);
+    expect(relay).toMatchObject({ host, label: `${host}:${relay.port}` });
+    expect(tlsOptions(relay).servername).toBe(host);
+    expect(describeRelay(relay)).toContain(host);
+  });
+
+  test.each([
+    'smtp://a%20b',
+    'smtp://a%2Fb',
+    'smtp://a%0D%0Ab',
+    'smtp://%2561',
+    'smtp://%FF',
+    'smtp://메일%00',
+  ])('%s names no host', (url) => {
+    expect(() => parseRelay(url)).toThrow(expect.objectContaining({ code: 'RELAY_URL' }));
+  });
+
   test('user and password may hold anything, percent-encoded', () => {
     fc.assert(
       fc.property(

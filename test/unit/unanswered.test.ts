@@ -5,7 +5,7 @@ import { type Asked, type OpenMail, Unanswered } from '../../src/smtp/unanswered
 
 function open(name: string): OpenMail {
   const mail = { from: '', to: name, raw: Buffer.alloc(0), eightBit: false, smtputf8: false };
-  return { mail, done: () => {}, settled: false, moved: false };
+  return { mail, done: () => {}, settled: false, moved: false, again: false };
 }
 
 describe('Unanswered', () => {
