@@ -35,6 +35,12 @@ export interface OpenOptions {
    */
   readonly connectTimeoutMs?: number;
   /**
+   * Milliseconds until a statement without an answer fails, and its connection is given up with it: after a failover the old
+   * one may never say anything again. Default: never, for a worker has to know what became of a statement; where a
+   * person waits and asks again there should be a limit.
+   */
+  readonly queryTimeoutMs?: number;
+  /**
    * Told of every idle connection that died (server restart, pg_terminate_backend, network). The pool has dropped it
    * already and the next query opens another, so the default is to say nothing: if the trouble lasts, that query tells.
    */
@@ -73,6 +79,7 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     application_name: options.applicationName ?? 'sendstate',
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     types: columnTypes,
+    ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
     // Workers hold connections for days through firewalls that forget silent ones.
     keepAlive: true,
   });

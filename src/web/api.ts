@@ -65,7 +65,12 @@ async function previewed({ app, mask }: Desk, c: Context<Env>) {
   return await preview(app, c.req.param('name') ?? '', as === '' ? undefined : as);
 }
 
-async function act({ app }: Desk, verb: string, name: string, outcome: string | undefined): Promise<object> {
+async function act(
+  { acting: app }: Desk,
+  verb: string,
+  name: string,
+  outcome: string | undefined,
+): Promise<object> {
   switch (verb) {
     case 'pause':
       return { name, status: (await pause(app, name)).status };

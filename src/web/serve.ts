@@ -23,6 +23,11 @@ export interface ServeOptions extends AppOptions {
   readonly readOnly?: boolean | undefined;
   /** Addresses are shown as k…@example.com, and mails not at all. Default false. */
   readonly mask?: boolean | undefined;
+  /**
+   * What the buttons work with, where `app` gives a statement only the few seconds that reading needs (`queryTimeoutMs` of `open`):
+   * to cancel a campaign of millions takes longer. Default: `app`.
+   */
+  readonly acting?: Sendstate | undefined;
   /** Told of errors that nobody foresaw. */
   readonly note?: ((words: string) => void) | undefined;
 }
@@ -53,6 +58,7 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
   });
   const desk: Desk = {
     app,
+    acting: options.acting ?? app,
     feed,
     assets: await loadAssets(),
     keeper: token === undefined ? undefined : new Keeper(token),

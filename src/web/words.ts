@@ -161,7 +161,14 @@ export const WORDS = {
   token: ['Token', '토큰'],
   tokenHint: ['Whoever started the server has it.', '서버를 시작한 사람이 알고 있습니다.'],
   tokenWrong: ['That is not the token.', '토큰이 맞지 않습니다.'],
-  tokenWait: ['Too many failed logins. Wait {n} seconds.', '로그인 실패가 너무 많습니다. {n}초 기다리세요.'],
+  tokenWait: [
+    'That is not the token either. Wait {n} seconds, or type the right one.',
+    '이번에도 토큰이 맞지 않습니다. {n}초 기다리거나 올바른 토큰을 입력하세요.',
+  ],
+  noAnswer: [
+    'No answer from sendstate. What was asked for may still be done; the numbers will show it.',
+    'sendstate가 응답하지 않습니다. 요청한 작업은 진행 중일 수 있으니 숫자를 확인하세요.',
+  ],
   notFound: ['Not found', '찾을 수 없음'],
   wentWrong: ['That did not work', '처리하지 못했습니다'],
 } as const satisfies Readonly<Record<string, readonly [string, string]>>;

@@ -77,13 +77,24 @@ export function aloud(text) {
   put(find('aloud'), text);
 }
 
-/** Data of the server. @throws Error with the server's message, and its hint as `hint` */
+/** Milliseconds until a question without an answer is given up. The server gives its database five seconds. */
+const ANSWER_MS = 20_000;
+
+/** Data of the server. @throws Error with the server's message, and its hint as `hint`, its code as `code` */
 export async function ask(path, options = {}) {
-  const answer = await fetch(path, options);
-  const body = await answer.json();
+  const { answer, body } = await asked(path, options);
   if (answer.ok) return body;
   if (answer.status === 401) location.reload();
   throw Object.assign(new Error(body.message), { hint: body.hint });
+}
+
+async function asked(path, options) {
+  try {
+    const answer = await fetch(path, { signal: AbortSignal.timeout(ANSWER_MS), ...options });
+    return { answer, body: await answer.json() };
+  } catch {
+    throw Object.assign(new Error(t('noAnswer')), { code: 'no-answer' });
+  }
 }
 
 const form = find('find');

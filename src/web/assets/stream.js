@@ -89,7 +89,8 @@ export function follow(id, render) {
     setTimeout(async () => {
       if (document.hidden) return;
       // A login that has ended looks like any other error here; this asks and leads to the form.
-      const answer = await fetch('/api/whoami').catch(() => null);
+      const signal = AbortSignal.timeout(SILENCE_MS);
+      const answer = await fetch('/api/whoami', { signal }).catch(() => null);
       if (answer?.status === 401) location.reload();
       else open();
     }, AGAIN_MS);
