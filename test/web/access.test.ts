@@ -6,9 +6,9 @@ import {
   isOwnPage,
   Keeper,
   Limiter,
+  ownPath,
   SESSION_SECONDS,
 } from '../../src/web/access.ts';
-import { ownPath } from '../../src/web/login.ts';
 import { masked, maskedAll } from '../../src/web/mask.ts';
 
 describe('what is this machine', () => {
@@ -121,7 +121,7 @@ describe('the limiter', () => {
   });
 });
 
-describe('where a login leads', () => {
+describe('where a login or the choice of a language leads', () => {
   test.each(['/', '/campaigns/spring', '/campaigns/%EB%B4%84?x=1'])('%s', (path) => {
     expect(ownPath(path)).toBe(path);
   });
