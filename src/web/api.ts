@@ -4,12 +4,12 @@ import { SendstateError } from '../errors.ts';
 import { RETRYABLE } from '../sending/states.ts';
 import { cancel, pause, resume, start } from '../verbs/lifecycle.ts';
 import { history } from '../verbs/limits.ts';
+import { maskedAll } from '../verbs/mask.ts';
 import { retry } from '../verbs/people.ts';
 import { preview } from '../verbs/preview.ts';
 import type { Desk, Env, Routes } from './context.ts';
 import { PREVIEW_POLICY } from './guard.ts';
 import { framedHtml } from './mail.ts';
-import { maskedAll } from './mask.ts';
 import { shared } from './shared.ts';
 import { type Timeline, timeline } from './snapshot.ts';
 

@@ -2,13 +2,13 @@ import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
+import { maskedAll } from '../verbs/mask.ts';
 import type { Sendstate } from '../verbs/open.ts';
 import { isLoopback, Keeper, Limiter, SHORTEST_TOKEN } from './access.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { loadAssets } from './assets.ts';
 import type { Desk } from './context.ts';
 import { Feed } from './feed.ts';
-import { maskedAll } from './mask.ts';
 import { tell } from './problems.ts';
 import { look } from './snapshot.ts';
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { masked, maskedAll } from '../../src/verbs/mask.ts';
 import {
   isLoopback,
   isLoopbackHost,
@@ -9,7 +10,6 @@ import {
   ownPath,
   SESSION_SECONDS,
 } from '../../src/web/access.ts';
-import { masked, maskedAll } from '../../src/web/mask.ts';
 
 describe('what is this machine', () => {
   test.each(['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost', 'LOCALHOST'])('%s', (host) => {
