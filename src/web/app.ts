@@ -11,6 +11,7 @@ import { headers, isKnown, ownAction, ownName } from './guard.ts';
 import { problemPage, roomOf } from './layout.ts';
 import { askToken, loginRoutes } from './login.ts';
 import { campaignPage, listPage, searchPage } from './pages.ts';
+import { problemIn } from './problem-words.ts';
 import { isUnexpected, tell } from './problems.ts';
 import { shared } from './shared.ts';
 import { eventStream } from './stream.ts';
@@ -145,8 +146,7 @@ function explain(desk: Desk, c: Context<Env>, error: unknown): Response | Promis
   if (wantsPage(c)) {
     const language = c.get('language') ?? 'en';
     const page = problemPage(roomOf(desk, language, '/'), {
-      message,
-      hint,
+      ...problemIn(language, { code, message, hint }),
       found: status !== 404,
       passing: status === 503,
     });

@@ -54,7 +54,7 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
       const snapshot = await look(app.database, watched);
       return mask ? maskedAll(snapshot) : snapshot;
     },
-    explain: (error) => tell(error).message,
+    explain: tell,
   });
   const desk: Desk = {
     app,

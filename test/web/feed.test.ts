@@ -48,7 +48,7 @@ function feedOver(now: { snapshot: Snapshot | Error; looks: number; watched: rea
       if (now.snapshot instanceof Error) throw now.snapshot;
       return now.snapshot;
     },
-    explain: (error) => (error instanceof Error ? error.message : ''),
+    explain: (error) => ({ code: 'away', message: error instanceof Error ? error.message : '' }),
     intervalMs: 10,
   });
   feeds.push(feed);
@@ -138,7 +138,10 @@ test('a lost database is said once, with since when; then that it is back', asyn
   await expect.poll(() => early.told.length).toBe(1);
   now.snapshot = new Error('does not answer');
   await expect.poll(() => early.told.length).toBe(2);
-  expect(early.told[1]).toMatchObject(['database', { why: 'does not answer', since: expect.any(Number) }]);
+  expect(early.told[1]).toMatchObject([
+    'database',
+    { code: 'away', message: 'does not answer', since: expect.any(Number) },
+  ]);
   const late = viewer(feed, 1);
   expect(late.told.map(([event]) => event)).toEqual(['database', 'state']);
   now.snapshot = snapshot(campaign(1, 6));

@@ -191,7 +191,7 @@ test('a database that refuses, is cut or goes silent is said to all; the server 
   link.refuse();
   await expect
     .poll(lastSaid, { timeout: 10_000 })
-    .toMatchObject({ since: expect.any(Number), why: expect.any(String) });
+    .toMatchObject({ since: expect.any(Number), message: expect.any(String) });
   expect(JSON.stringify(lastSaid())).not.toContain(new URL(fresh.url).password || 'no password');
   expect((await asking(`${served.url}/healthz`)).status).toBe(200);
   expect((await asking(`${served.url}/readyz`)).status).toBe(503);
@@ -209,7 +209,9 @@ test('a database that refuses, is cut or goes silent is said to all; the server 
   await expect.poll(async () => (await asking(`${served.url}/readyz`)).status, { timeout: 10_000 }).toBe(200);
   // Silence: nothing is refused, nothing comes back.
   link.freezeReplies();
-  await expect.poll(lastSaid, { timeout: 15_000 }).toMatchObject({ why: 'The database does not answer' });
+  await expect
+    .poll(lastSaid, { timeout: 15_000 })
+    .toMatchObject({ code: 'database-unreachable', message: 'The database does not answer' });
   link.thaw();
   await expect.poll(lastSaid, { timeout: 15_000 }).toBeNull();
   await fresh.pool.query(`update campaign set status_reason = 'after' where name = $1`, [name]);

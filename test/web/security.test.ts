@@ -442,6 +442,14 @@ describe('the choice of a language', () => {
   });
 });
 
+test('what goes wrong is said in the language of the page', async () => {
+  const headers = { accept: 'text/html', 'accept-language': 'ko' };
+  const { status, body } = await asking(`${open.url}/campaigns/nobody`, { headers });
+  expect(status).toBe(404);
+  expect(body).toContain('그런 이름의 캠페인이 없습니다');
+  expect(body).not.toContain('There is no campaign');
+});
+
 test('what relays and spreadsheets wrote is text in the page, never markup', async () => {
   const { body } = await asking(
     `${open.url}/campaigns/${encodeURIComponent('<img src=x onerror=alert(1)>')}`,

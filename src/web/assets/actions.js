@@ -1,5 +1,5 @@
 /* The buttons of a campaign. What cannot be taken back is asked about first. */
-import { announce, ask, data, find, h, keyed, put, show, t } from './dom.js';
+import { announce, ask, data, find, h, keyed, problemOf, put, show, t } from './dom.js';
 import { count } from './format.js';
 
 const { name } = data;
@@ -27,7 +27,7 @@ async function act(verb, said, query = '') {
     });
     announce(said(done));
   } catch (error) {
-    announce([error.message, error.hint].filter(Boolean).join(' '), true);
+    announce(problemOf(error), true);
   }
 }
 

@@ -332,6 +332,11 @@ test('the language can be chosen, and stays', async () => {
   await page.getByRole('link', { name: '한국어' }).click();
   await eventually(() => page.locator('.status').textContent()).toBe('일시 중지');
   expect(new URL(page.url()).search).toBe('');
+  await page.locator('#preview-as').fill('nobody@example.com');
+  await page.locator('#preview button').click();
+  await eventually(() => page.locator('#said').textContent()).toBe(
+    '이 캠페인에는 그런 주소의 받는 사람이 없습니다.',
+  );
   await page.goto(`${stage.url}/`);
   expect(await page.locator('h1').textContent()).toBe('캠페인');
   await page.getByRole('link', { name: 'English' }).click();
