@@ -61,7 +61,9 @@ export function createApp(desk: Desk, { extraRoutes }: AppOptions = {}): Routes 
   extraRoutes?.(routes, desk);
   pageRoutes(desk, routes);
   routes.get('/api/whoami', (c) => c.json({ readOnly: desk.readOnly, mask: desk.mask }));
-  routes.get('/api/events', (c) => eventStream(desk.feed, topicOf(c.req.query('id'))));
+  routes.get('/api/events', (c) =>
+    eventStream(desk.feed, topicOf(c.req.query('id')), () => c.env.outgoing.destroy()),
+  );
   routes.route('/api', apiRoutes(desk));
   return routes;
 }

@@ -176,7 +176,8 @@ test('at the end every stream ends, and whoever comes after it is turned away', 
 test('one who does not read is cut off instead of remembered', async () => {
   const now = { snapshot: snapshot(campaign(1, 0)), looks: 0, watched: [] };
   const feed = feedOver(now);
-  const { body } = eventStream(feed, 1);
+  let hungUp = 0;
+  const { body } = eventStream(feed, 1, () => hungUp++);
   let sent = 0;
   await expect
     .poll(
@@ -188,6 +189,7 @@ test('one who does not read is cut off instead of remembered', async () => {
     )
     .toBe(0);
   expect(sent).toBeGreaterThan(20);
+  expect(hungUp).toBe(1);
   await body?.cancel();
 });
 

@@ -309,6 +309,15 @@ test('progress is announced politely, and not with every number', async () => {
   expect(await aloud.getAttribute('aria-live')).toBe('polite');
 });
 
+test('a relay in trouble is told with its last words, and the worker that sees it so', async () => {
+  const page = await stage.open('/campaigns/spring');
+  const row = page.locator('#relays tbody tr').first();
+  await eventually(() => row.textContent()).toMatch(
+    /^smtp\.example\.com:587#\d+open421 4\.7\.0 Try again later, closing connection$/,
+  );
+  expect(await row.locator('.state.open').count()).toBe(1);
+});
+
 test('a mail is shown, and can do nothing: no script, no request, no way out of its frame', async () => {
   const page = await stage.open('/campaigns/spring');
   await page.getByLabel('Whose mail').fill('person9@example.com');
