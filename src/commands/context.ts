@@ -25,7 +25,7 @@ export interface Context {
 export async function withDatabase<T>(
   context: Context,
   work: (app: Sendstate) => Promise<T>,
-  options: Pick<OpenOptions, 'check' | 'max'> = {},
+  options: Pick<OpenOptions, 'check' | 'max' | 'connectTimeoutMs' | 'queryTimeoutMs'> = {},
 ): Promise<T> {
   const { databaseUrl, embedded } = context.config;
   const app = await open({ ...options, ...embedded, databaseUrl: databaseUrl?.reveal(), say: context.err });

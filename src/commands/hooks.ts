@@ -77,8 +77,7 @@ export class HookDesk {
   /** Ends when everything is told, or after ten seconds. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.all(this.#asking);
-    await this.#hooks.close();
+    await this.#hooks.close(this.#asking);
   }
 
   #tick(): void {

@@ -20,10 +20,10 @@ type Format = keyof typeof FORMATS;
 async function runReport(
   context: Context,
   name: string,
-  flags: { readonly format: Format; readonly out?: string },
+  flags: { readonly format: Format; readonly out?: string; readonly mask?: boolean },
 ): Promise<void> {
   const format = context.json ? 'json' : flags.format;
-  const text = FORMATS[format](await withDatabase(context, (app) => report(app, name)));
+  const text = FORMATS[format](await withDatabase(context, (app) => report(app, name, { mask: flags.mask })));
   if (flags.out === undefined) {
     context.out(text.trimEnd());
     return;
@@ -52,7 +52,8 @@ export function registerReport(program: Command, contextOf: (command: Command) =
     )
     .option('--json', 'the same as --format json')
     .option('--out <file>', 'where to write it (default: standard output)')
-    .action((name: string, flags: { format: Format; out?: string }, command: Command) =>
+    .option('--mask', 'show addresses as k…@example.com')
+    .action((name: string, flags: { format: Format; out?: string; mask?: boolean }, command: Command) =>
       runReport(contextOf(command), name, flags),
     );
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
-import { serve } from '../index.ts';
+import { type Sendstate, serve } from '../index.ts';
 import { printable } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { integer } from './options.ts';
@@ -27,23 +27,26 @@ async function tokenOf({ config }: Context, file: string | undefined): Promise<s
   }
 }
 
+/** What is read for the page: counters, and one person's rows by an index. Longer than this is a database that is away. */
+const READING = { max: 6, connectTimeoutMs: 5_000, queryTimeoutMs: 5_000 };
+/** What buttons do: cancelling and putting back walk through millions of rows. */
+const ACTING = { max: 3, connectTimeoutMs: 5_000, queryTimeoutMs: 600_000 };
+
 async function runServe(context: Context, flags: ServeFlags): Promise<void> {
   const { port, host, readOnly, mask } = flags;
   const token = await tokenOf(context, flags.tokenFile);
   const stopped = Promise.withResolvers<void>();
   context.signal.addEventListener('abort', () => stopped.resolve(), { once: true });
-  await withDatabase(
-    context,
-    async (app) => {
-      const note = (words: string) => context.err(printable(words));
-      const { url, close } = await serve(app, { port, host, token, readOnly, mask, note });
-      if (context.json) context.out(JSON.stringify({ url }));
-      else context.out(`The page is at ${url}/ (Ctrl-C ends it).`);
-      await stopped.promise;
-      await close();
-    },
-    { max: 6 },
-  );
+  const run = async (app: Sendstate, acting: Sendstate) => {
+    const note = (words: string) => context.err(printable(words));
+    const { url, close } = await serve(app, { port, host, token, readOnly, mask, note, acting });
+    if (context.json) context.out(JSON.stringify({ url }));
+    else context.out(`The page is at ${url}/ (Ctrl-C ends it).`);
+    await stopped.promise;
+    await close();
+  };
+  // In this order: an embedded database is brought to this version on the way, which may take long.
+  await withDatabase(context, (acting) => withDatabase(context, (app) => run(app, acting), READING), ACTING);
 }
 
 /** `serve` */

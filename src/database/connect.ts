@@ -35,13 +35,18 @@ export interface OpenOptions {
    * Milliseconds until an attempt to connect, or to get a free connection, is given up. Default 10,000: enough for
    * a failover behind a proxy, short enough for a person who waits.
    */
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /**
    * Milliseconds until a statement of a worker (`prepare`, `inIndexOrder`) is given up and done again on another connection.
-   * Default 60,000: a server that lost its power answers nothing, and TCP would wait for a quarter of an hour; longer than
+   * Default `queryTimeoutMs`, else 60,000: a server that lost its power answers nothing, and TCP would wait for a quarter of an hour; longer than
    * any of these statements takes, and than others should hold a lock.
    */
   readonly answerWithinMs?: number | undefined;
+   * Milliseconds until a statement without an answer fails, and its connection is given up with it: after a failover the old
+   * one may never say anything again. Default: never, an import may take long; where a
+   * person waits and asks again there should be a limit.
+   */
+  readonly queryTimeoutMs?: number | undefined;
   /**
    * Told of every idle connection that died (server restart, pg_terminate_backend, network). The pool has dropped it
    * already and the next query opens another, so the default is to say nothing: if the trouble lasts, that query tells.
@@ -85,6 +90,7 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     application_name: options.applicationName ?? 'sendstate',
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     types: columnTypes,
+    ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
     // Workers hold connections for days through firewalls that forget silent ones, and to servers that vanish.
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
@@ -98,7 +104,7 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     pool,
     kysely: new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) }),
     url: withoutPassword(url),
-    answerWithinMs: options.answerWithinMs ?? ANSWER_WITHIN_MS,
+    answerWithinMs: options.answerWithinMs ?? options.queryTimeoutMs ?? ANSWER_WITHIN_MS,
     close: () => {
       closing ??= pool.end();
       return closing;

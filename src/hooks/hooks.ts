@@ -43,6 +43,8 @@ const REQUEST_MS = 10_000;
 const COMMAND_MS = 60_000;
 /** At the end, milliseconds: what is under way may finish, and what waits for another try has it now. */
 const END_WITHIN_MS = 10_000;
+/** After that, milliseconds: what was cut off says so. */
+const LAST_WORDS_MS = 500;
 /** Happenings under way at most. There are a handful a campaign; more is a storm, and memory is not for that. */
 const UNDER_WAY = 100;
 
@@ -84,12 +86,16 @@ export class Hooks {
     this.#underWay.add(telling);
   }
 
-  /** Waits for what is under way, ten seconds at most. */
-  async close(): Promise<void> {
+  /** Waits for what is under way, ten seconds at most. @param before what may still tell something, waited for first */
+  async close(before: Iterable<Promise<void>> = []): Promise<void> {
     this.#hurry.abort();
-    const timer = setTimeout(() => this.#end.abort(), this.#options.endWithinMs);
-    await Promise.all(this.#underWay);
-    clearTimeout(timer);
+    const all = async () => {
+      await Promise.all(before);
+      await Promise.all(this.#underWay);
+    };
+    await atMost(all(), this.#options.endWithinMs);
+    this.#end.abort();
+    await atMost(Promise.all(this.#underWay), LAST_WORDS_MS);
   }
 
   async #tell(target: Target, happening: Happening): Promise<void> {
@@ -105,7 +111,8 @@ export class Hooks {
         return;
       }
       failed = `${told.why}, after ${tries} ${tries === 1 ? 'try' : 'tries'}`;
-      if (!told.again || hurried || this.#end.signal.aborted) break;
+      // What is told for the first time at the end has its second try as well.
+      if (!told.again || (hurried && tries > 1) || this.#end.signal.aborted) break;
       if (tries <= waitsMs.length) await this.#wait(waitsMs[tries - 1] as number);
     }
     note(`${about} could not be told: ${failed}.`);
@@ -138,6 +145,15 @@ export class Hooks {
       if (signal.aborted) done();
     });
   }
+}
+
+async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 /** What a command finds in its environment. */

@@ -117,7 +117,8 @@ export function databaseRegistry(database: Database): Registry {
         this.reset();
         // Added, not set: a campaign may be called like the rest.
         if (numbers !== null) tell(numbers, (labels, value) => this.inc(labels, value));
-        else this.remove();
+        // Without labels a reset leaves a zero, which would be told as if it were known.
+        else if (told.labelNames.length === 0) this.remove();
       },
     });
   }

@@ -64,10 +64,15 @@ export interface RelayActivity {
   readonly changedAt: Date;
 }
 
+/** What is read from: a database, or one transaction of it. */
+export interface Readable {
+  readonly pool: Pick<Database['pool'], 'query'>;
+}
+
 type ProgressRow = Omit<Progress, 'outcomes'> & Readonly<Record<Outcome, number>>;
 
 /** The progress of one campaign, or of all, the latest first. Reads counters only: the same cost at any size. */
-export async function readProgress(db: Database, name?: string): Promise<Progress[]> {
+export async function readProgress(db: Readable, name?: string): Promise<Progress[]> {
   const { rows } = await db.pool.query<ProgressRow>(
     `select campaign_id as "campaignId", name, status, status_reason as "statusReason", total, waiting, retrying, claimed, done,
        sent, rejected, expired, invalid, unconfirmed, suppressed, cancelled,
@@ -83,7 +88,7 @@ export async function readProgress(db: Database, name?: string): Promise<Progres
 }
 
 /** Why recipients of a campaign failed, the most frequent reason first. */
-export async function readFailures(db: Database, campaignId: number, limit = 20): Promise<Failure[]> {
+export async function readFailures(db: Readable, campaignId: number, limit = 20): Promise<Failure[]> {
   const { rows } = await db.pool.query<Failure>(
     `select outcome, reason, recipients, example, last_at as "lastAt" from campaign_failures
      where campaign_id = $1 order by recipients desc, reason limit $2`,

@@ -7,6 +7,8 @@ const HEIGHT = 200;
 const LEFT = 56;
 const BOTTOM = 24;
 const TOP = 12;
+/** Room beneath it for what the colours mean. */
+const LEGEND = 20;
 
 /** Colours that are told apart by people who see red and green alike (Okabe and Ito), on light and on dark. */
 export const COLOURS: Readonly<Record<Outcome | 'open', string>> = {
@@ -31,7 +33,18 @@ export function ticks(most: number): number[] {
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, index) => index * step);
 }
 
-const clock = (date: Date) => date.toISOString().slice(11, 19);
+const DAY_MS = 86_400_000;
+/** A moment of a span: the day is named where there is more than one. */
+const moment = (date: Date, span: number) =>
+  span >= DAY_MS ? date.toISOString().slice(5, 16).replace('T', ' ') : date.toISOString().slice(11, 19);
+
+/** What the colours of the rate mean, beneath the drawing. */
+function legend(): string {
+  const part = (x: number, colour: string, word: string) =>
+    `<rect x="${x}" y="${HEIGHT + 4}" width="10" height="10" fill="${colour}"/>` +
+    `<text x="${x + 15}" y="${HEIGHT + 13}" font-size="11" fill="currentColor">${word}</text>`;
+  return part(LEFT, COLOURS.sent, 'sent') + part(LEFT + 70, COLOURS.rejected, 'failed');
+}
 
 /**
  * Mails per second over the campaign's time as an SVG drawing, without a script or a style sheet.
@@ -62,10 +75,15 @@ export function rateChart(curve: readonly CurvePoint[], seconds: number): string
       `<line x1="${LEFT}" x2="${WIDTH}" y1="${n(y(tick))}" y2="${n(y(tick))}" stroke="currentColor" stroke-opacity="0.15"/>` +
       `<text x="${LEFT - 6}" y="${n(y(tick) + 4)}" text-anchor="end" font-size="11" fill="currentColor">${tick.toLocaleString('en-US', { maximumFractionDigits: 2 })}</text>`,
   );
-  const ends =
-    `<text x="${LEFT}" y="${HEIGHT - 6}" font-size="11" fill="currentColor">${clock(first.at)} UTC</text>` +
-    `<text x="${WIDTH}" y="${HEIGHT - 6}" text-anchor="end" font-size="11" fill="currentColor">${clock(new Date(first.at.getTime() + span))} UTC</text>`;
-  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Mails per second, up to ${n(most)}" xmlns="http://www.w3.org/2000/svg">${lines.join('')}${bars.join('')}${ends}</svg>`;
+  const times = [
+    { part: 0, anchor: 'start' },
+    { part: 0.5, anchor: 'middle' },
+    { part: 1, anchor: 'end' },
+  ].map(
+    ({ part, anchor }) =>
+      `<text x="${n(LEFT + part * (WIDTH - LEFT))}" y="${HEIGHT - 6}" text-anchor="${anchor}" font-size="11" fill="currentColor">${moment(new Date(first.at.getTime() + part * span), span)} UTC</text>`,
+  );
+  return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT + LEGEND}" role="img" aria-label="Mails per second, up to ${n(most)}" xmlns="http://www.w3.org/2000/svg">${lines.join('')}${bars.join('')}${times.join('')}${legend()}</svg>`;
 }
 
 /** Shares of a whole as one horizontal bar. Parts without anybody are left out. */

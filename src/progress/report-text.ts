@@ -104,22 +104,66 @@ export function reportMarkdown(report: Report): string {
     );
     if (otherDomains > 0) lines.push(`and ${count(otherDomains)} more domains`, '');
   }
+  lines.push(...timelineLines(report));
   lines.push(`Read ${time(report.readAt)}.`);
   return `${lines.join('\n')}\n`;
 }
 
-/** The report as rows for a spreadsheet: section, name, detail, number. */
-export function reportRows(report: Report): (string | number)[][] {
-  const { progress, failures, domains, curve } = report;
+/** Rows of the timeline in Markdown at most: a person reads them. */
+const MOST_SPANS = 24;
+
+function timelineLines({ curve, curveSeconds }: Report): string[] {
+  const [first] = curve;
+  const last = curve.at(-1);
+  if (first === undefined || last === undefined) return [];
+  const spans = (last.at.getTime() - first.at.getTime()) / 1000 / curveSeconds + 1;
+  const seconds = curveSeconds * Math.ceil(spans / MOST_SPANS);
+  const sums = new Map<number, number[]>();
+  for (const { at, sent, failed, retried } of curve) {
+    const begin = Math.floor((at.getTime() - first.at.getTime()) / 1000 / seconds) * seconds;
+    const sum = sums.get(begin) ?? [0, 0, 0];
+    sums.set(
+      begin,
+      [sent, failed, retried].map((n, i) => n + (sum[i] ?? 0)),
+    );
+  }
+  const rows = [...sums].map(([begin, numbers]) => [
+    time(new Date(first.at.getTime() + begin * 1000)),
+    ...numbers.map(count),
+  ]);
   return [
-    ['section', 'name', 'detail', 'recipients'],
+    `## Timeline, ${duration(seconds)} a row`,
+    '',
+    ...table(['from', 'sent', 'failed', 'came back'], rows),
+  ];
+}
+
+/** The report as rows for a spreadsheet: section, name, detail, value. */
+export function reportRows(report: Report): (string | number)[][] {
+  const { progress, seconds, perSecond, retriedRecipients, maybeSent } = report;
+  const { failures, otherFailures, domains, otherDomains, curve } = report;
+  const summary: [string, string | number | null][] = [
+    ['started', progress.startedAt?.toISOString() ?? null],
+    ['finished', progress.finishedAt?.toISOString() ?? null],
+    ['seconds', seconds],
+    ['mails per second', perSecond],
+    ['needed more than one attempt', retriedRecipients],
+    ['in doubt', maybeSent],
+    ['read', report.readAt.toISOString()],
+  ];
+  return [
+    ['section', 'name', 'detail', 'value'],
     ['total', progress.name, progress.status, progress.total],
+    ...summary.map(([name, value]) => ['summary', name, '', value ?? '']),
     ...outcomeParts(report).map(({ name, recipients }) => ['outcome', name, '', recipients]),
     ...failures.map(({ outcome, reason, recipients }) => ['reason', outcome, reason, recipients]),
-    ...domains.flatMap(({ domain, sent, failed }) => [
-      ['domain', domain, 'sent', sent],
-      ['domain', domain, 'failed', failed],
-    ]),
-    ...curve.map(({ at, sent, failed }) => ['timeline', at.toISOString(), '', sent + failed]),
+    ...(otherFailures > 0 ? [['reason', '', 'other reasons', otherFailures]] : []),
+    ...domains.flatMap(({ domain, ...numbers }) =>
+      (['recipients', 'sent', 'failed', 'open'] as const).map((of) => ['domain', domain, of, numbers[of]]),
+    ),
+    ...(otherDomains > 0 ? [['domain', '', 'more domains', otherDomains]] : []),
+    ...curve.flatMap(({ at, ...numbers }) =>
+      (['sent', 'failed', 'retried'] as const).map((of) => ['timeline', at.toISOString(), of, numbers[of]]),
+    ),
   ];
 }

@@ -1,6 +1,6 @@
-import type { Database } from '../database/connect.ts';
+import { type Database, inTransaction } from '../database/connect.ts';
 import { OUTCOMES, type Outcome } from '../sending/states.ts';
-import { type Failure, type Progress, readFailures } from './queries.ts';
+import { type Failure, type Progress, type Readable, readFailures, readProgress } from './queries.ts';
 
 /** Points of the curve at most: more than this no chart of a page's width can show. */
 export const CURVE_POINTS = 120;
@@ -89,8 +89,16 @@ type DomainRow = DomainSummary & {
   readonly doubtful: number;
 };
 
-/** Reads a report. One snapshot, so that its sums agree while workers go on. */
-export async function readReport(db: Database, progress: Progress): Promise<Report> {
+/** Reads a report; null: there is no such campaign. One snapshot, so that its sums agree while workers go on. */
+export async function readReport(db: Database, name: string): Promise<Report | null> {
+  return await inTransaction(db, async ({ client }) => {
+    await client.query('set transaction isolation level repeatable read, read only');
+    const [progress] = await readProgress({ pool: client }, name);
+    return progress === undefined ? null : await readAll({ pool: client }, progress);
+  });
+}
+
+async function readAll(db: Readable, progress: Progress): Promise<Report> {
   const { campaignId } = progress;
   const { rows: times } = await db.pool.query<{ now: Date; first: Date | null; last: Date | null }>(TIMES, [
     campaignId,

@@ -15,6 +15,10 @@ export interface OpenOptions {
   readonly max?: number | undefined;
   /** Milliseconds until a statement of a worker that gets no answer is given up and done again. Default 60,000. */
   readonly answerWithinMs?: number | undefined;
+  /** Milliseconds until an attempt to connect, or to get a free connection, is given up. Default 10,000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Milliseconds until a statement without an answer fails. Default: never. */
+  readonly queryTimeoutMs?: number | undefined;
   /** False: do not look whether the schema is this version's (for `migrate` and `doctor`). Default true. */
   readonly check?: boolean | undefined;
   /** Told in a few words what takes a moment. */
@@ -37,7 +41,8 @@ export interface Sendstate {
 export async function open(options: OpenOptions = {}): Promise<Sendstate> {
   const embedded = options.databaseUrl === undefined;
   const url = options.databaseUrl ?? (await embeddedUrl(options));
-  const database = await openDatabase(url, { max: options.max ?? 4, answerWithinMs: options.answerWithinMs });
+  const { max = 4, connectTimeoutMs, queryTimeoutMs, answerWithinMs } = options;
+  const database = await openDatabase(url, { max, connectTimeoutMs, queryTimeoutMs, answerWithinMs });
   try {
     if (embedded) await migrateDatabase(database);
     else if (options.check !== false) await checkSchema(database);

@@ -1,19 +1,27 @@
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { SendstateError } from '../errors.ts';
-import { readProgress } from '../progress/queries.ts';
 import { type Report, readReport } from '../progress/report.ts';
+import { maskedAll } from './mask.ts';
 import type { Sendstate } from './open.ts';
 
 export type { Report } from '../progress/report.ts';
+
+export interface ReportOptions {
+  /** Addresses as k…@example.com, in examples and in what relays said. Default false. */
+  readonly mask?: boolean | undefined;
+}
 
 /**
  * Everything that people ask about a campaign afterwards. Walks its recipients once; for a look every second there is `status`.
  * @throws SendstateError `campaign-unknown`
  */
-export async function report({ database }: Sendstate, name: string): Promise<Report> {
+export async function report(
+  { database }: Sendstate,
+  name: string,
+  { mask = false }: ReportOptions = {},
+): Promise<Report> {
   await findCampaign(database, name);
-  const [progress] = await readProgress(database, name);
-  if (progress === undefined)
-    throw new SendstateError('campaign-unknown', `Campaign "${name}" was deleted just now`);
-  return await readReport(database, progress);
+  const found = await readReport(database, name);
+  if (found === null) throw new SendstateError('campaign-unknown', `Campaign "${name}" was deleted just now`);
+  return mask ? maskedAll(found) : found;
 }

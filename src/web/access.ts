@@ -40,6 +40,12 @@ export function isOwnPage({ host, origin, fetchSite }: Origin): boolean {
   return URL.canParse(origin) && host !== undefined && new URL(origin).host === host.toLowerCase();
 }
 
+/** Where a browser may be sent: a path of ours, and nothing that it would take for another host. */
+export function ownPath(path: unknown): string {
+  if (typeof path !== 'string' || !/^\/(?![/\\])[^\\\s]*$/.test(path)) return '/';
+  return path;
+}
+
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /** The one who knows the token, by the token itself or by a login that he made with it. */
@@ -75,14 +81,17 @@ export class Keeper {
   }
 }
 
-/** Failed logins from one address before it has to wait. */
+/** Wrong tokens from one address before it is told to wait. */
 const TRIES = 10;
 /** How long, milliseconds. */
 const WAIT_MS = 60_000;
 /** Addresses that are remembered at most; beyond it the oldest is forgotten. */
 const REMEMBERED = 1_000;
 
-/** Counts failed logins by address. With a token of 16 characters ten a minute lead nowhere. */
+/**
+ * Counts wrong tokens by who sent them, so that a program that repeats one learns it and the log is not full of it. What keeps
+ * strangers out is the length of the token: the right one is never made to wait, or whoever guesses could shut others out.
+ */
 export class Limiter {
   readonly #failed = new Map<string, { count: number; since: number }>();
 

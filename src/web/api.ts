@@ -4,12 +4,12 @@ import { SendstateError } from '../errors.ts';
 import { RETRYABLE } from '../sending/states.ts';
 import { cancel, pause, resume, start } from '../verbs/lifecycle.ts';
 import { history } from '../verbs/limits.ts';
+import { maskedAll } from '../verbs/mask.ts';
 import { retry } from '../verbs/people.ts';
 import { preview } from '../verbs/preview.ts';
 import type { Desk, Env, Routes } from './context.ts';
 import { PREVIEW_POLICY } from './guard.ts';
 import { framedHtml } from './mail.ts';
-import { maskedAll } from './mask.ts';
 import { shared } from './shared.ts';
 import { type Timeline, timeline } from './snapshot.ts';
 
@@ -65,7 +65,12 @@ async function previewed({ app, mask }: Desk, c: Context<Env>) {
   return await preview(app, c.req.param('name') ?? '', as === '' ? undefined : as);
 }
 
-async function act({ app }: Desk, verb: string, name: string, outcome: string | undefined): Promise<object> {
+async function act(
+  { acting: app }: Desk,
+  verb: string,
+  name: string,
+  outcome: string | undefined,
+): Promise<object> {
   switch (verb) {
     case 'pause':
       return { name, status: (await pause(app, name)).status };

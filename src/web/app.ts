@@ -1,8 +1,9 @@
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { checkSchema } from '../database/migrate.ts';
 import { messageOf, SendstateError } from '../errors.ts';
+import { ownPath } from './access.ts';
 import { apiRoutes } from './api.ts';
 import type { Desk, Env, Routes } from './context.ts';
 import type { Topic } from './feed.ts';
@@ -10,6 +11,7 @@ import { headers, isKnown, ownAction, ownName } from './guard.ts';
 import { problemPage, roomOf } from './layout.ts';
 import { askToken, loginRoutes } from './login.ts';
 import { campaignPage, listPage, searchPage } from './pages.ts';
+import { problemIn } from './problem-words.ts';
 import { isUnexpected, tell } from './problems.ts';
 import { shared } from './shared.ts';
 import { eventStream } from './stream.ts';
@@ -45,6 +47,7 @@ export function createApp(desk: Desk, { extraRoutes }: AppOptions = {}): Routes 
   healthRoutes(desk, routes);
   routes.use(ownName(desk));
   assetRoutes(desk, routes);
+  routes.use(chooseLanguage);
   routes.route('/', loginRoutes(desk));
   routes.use(async (c, next) => {
     if (isKnown(desk, c, Date.now())) return await next();
@@ -58,10 +61,20 @@ export function createApp(desk: Desk, { extraRoutes }: AppOptions = {}): Routes 
   extraRoutes?.(routes, desk);
   pageRoutes(desk, routes);
   routes.get('/api/whoami', (c) => c.json({ readOnly: desk.readOnly, mask: desk.mask }));
-  routes.get('/api/events', (c) => eventStream(desk.feed, topicOf(c.req.query('id'))));
+  routes.get('/api/events', (c) =>
+    eventStream(desk.feed, topicOf(c.req.query('id')), () => c.env.outgoing.destroy()),
+  );
   routes.route('/api', apiRoutes(desk));
   return routes;
 }
+
+/** `?lang=ko` at any page, the login's included, is remembered; then the page comes as it is called. */
+const chooseLanguage: MiddlewareHandler<Env> = async (c, next) => {
+  const language = LANGUAGES.find((one) => one === c.req.query('lang'));
+  if (language === undefined || c.req.method !== 'GET' || c.req.path.startsWith('/api/')) return await next();
+  setCookie(c, LANGUAGE_COOKIE, language, { path: '/', sameSite: 'Lax', maxAge: LANGUAGE_SECONDS });
+  return c.redirect(ownPath(c.req.path), 303);
+};
 
 /** By number, so that a page that comes again while the database is away needs no answer of it. */
 function topicOf(id: string | undefined): Topic {
@@ -113,12 +126,6 @@ function assetRoutes({ assets }: Desk, routes: Routes): void {
 }
 
 function pageRoutes(desk: Desk, routes: Routes): void {
-  routes.use(async (c, next) => {
-    const language = LANGUAGES.find((one) => one === c.req.query('lang'));
-    if (language === undefined) return await next();
-    setCookie(c, LANGUAGE_COOKIE, language, { path: '/', sameSite: 'Lax', maxAge: LANGUAGE_SECONDS });
-    return c.redirect(c.req.path, 303);
-  });
   const room = (c: Context<Env>) => roomOf(desk, c.get('language'), c.req.path);
   routes.get('/', (c) => c.html(listPage(room(c))));
   routes.get('/search', (c) => c.html(searchPage(room(c))));
@@ -141,8 +148,7 @@ function explain(desk: Desk, c: Context<Env>, error: unknown): Response | Promis
   if (wantsPage(c)) {
     const language = c.get('language') ?? 'en';
     const page = problemPage(roomOf(desk, language, '/'), {
-      message,
-      hint,
+      ...problemIn(language, { code, message, hint }),
       found: status !== 404,
       passing: status === 503,
     });

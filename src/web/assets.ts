@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PROBLEMS } from './problem-words.ts';
 import { WORDS } from './words.ts';
 
 export interface Asset {
@@ -30,12 +31,19 @@ export async function loadAssets(): Promise<ReadonlyMap<string, Asset>> {
   const uplot = (file: string) => readFile(fileURLToPath(import.meta.resolve(`uplot/dist/${file}`)));
   const files: [string, Buffer][] = [
     ...(await Promise.all(own)),
-    ['words.js', Buffer.from(`export const WORDS = ${JSON.stringify(WORDS)};\n`)],
+    ['words.js', Buffer.from(moduleOf({ WORDS, PROBLEMS }))],
     // The small build is a script; one line makes a module of it. The package's own module is three times as large.
     ['uplot.js', Buffer.concat([await uplot('uPlot.iife.min.js'), Buffer.from('\nexport default uPlot;\n')])],
     ['uplot.css', await uplot('uPlot.min.css')],
   ];
   return new Map(files.map(([name, body]) => [name, assetOf(name, body)]));
+}
+
+/** A module that exports these values. */
+function moduleOf(values: Readonly<Record<string, unknown>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};\n`)
+    .join('');
 }
 
 function assetOf(name: string, body: Buffer): Asset {

@@ -17,6 +17,8 @@ export type Routes = Hono<Env>;
 /** What the routes work with. */
 export interface Desk {
   readonly app: Sendstate;
+  /** For what buttons do. */
+  readonly acting: Sendstate;
   readonly feed: Feed;
   readonly assets: ReadonlyMap<string, Asset>;
   /** Who may come in; undefined: everybody who reaches us, which is this machine alone. */

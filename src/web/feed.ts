@@ -18,13 +18,18 @@ interface Viewer {
   told: boolean;
 }
 
+/** What failed, in words that a viewer may read, and as a code for those who have words of their own. */
+export interface Failed {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** Since when the database does not answer, and what it was that failed; null: it answers. */
-export type Lost = { readonly since: number; readonly why: string } | null;
+export type Lost = (Failed & { readonly since: number }) | null;
 
 export interface FeedOptions {
   readonly look: (watched: readonly number[]) => Promise<Snapshot>;
-  /** What failed, in words that a viewer may read. */
-  readonly explain: (error: unknown) => string;
+  readonly explain: (error: unknown) => Failed;
   /** Milliseconds from the end of one look to the next. Default 400: with the statement's time a change is on the page well within a second. */
   readonly intervalMs?: number;
 }
@@ -137,7 +142,8 @@ export class Feed {
 
   #lose(error: unknown): void {
     if (this.#lost !== null) return;
-    this.#lost = { since: Date.now(), why: this.#explain(error) };
+    const { code, message } = this.#explain(error);
+    this.#lost = { since: Date.now(), code, message };
     this.#broadcast('database', JSON.stringify(this.#lost));
   }
 

@@ -73,17 +73,19 @@ export function isKnown({ keeper, limiter }: Desk, c: Context<Env>, now: number)
   if (keeper.isSession(getCookie(c, SESSION_COOKIE), now)) return true;
   const [, token] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? [];
   if (token === undefined) return false;
-  refuseHasty(limiter.waits(addressOf(c), now));
+  // The right one first: nobody can keep others out by being wrong, not even from behind the same proxy.
   if (keeper.knows(token)) return true;
-  limiter.failed(addressOf(c), now);
+  const who = `bearer ${addressOf(c)}`;
+  refuseHasty(limiter.waits(who, now));
+  limiter.failed(who, now);
   return false;
 }
 
 /** @throws SendstateError `web-slow-down` while the address has to wait */
 function refuseHasty(seconds: number): void {
   if (seconds === 0) return;
-  throw new SendstateError('web-slow-down', 'Too many failed logins from this address', {
-    hint: `Wait ${seconds} seconds.`,
+  throw new SendstateError('web-slow-down', 'Too many wrong tokens from this address', {
+    hint: `Wait ${seconds} seconds, or send the right one.`,
   });
 }
 

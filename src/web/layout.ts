@@ -1,5 +1,6 @@
 import { html } from 'hono/html';
 import { VERSION } from '../version.ts';
+import { ownPath } from './access.ts';
 import type { Desk } from './context.ts';
 import { LANGUAGES, type Language, say, WORDS, type Word } from './words.ts';
 
@@ -31,7 +32,7 @@ export interface Sheet {
 }
 
 export function roomOf({ readOnly, mask, keeper }: Desk, language: Language, path: string): Room {
-  return { language, readOnly, mask, login: keeper !== undefined, path };
+  return { language, readOnly, mask, login: keeper !== undefined, path: ownPath(path) };
 }
 
 /** Modules that every view needs: named so that the browser asks for them at once and not one after the other. */

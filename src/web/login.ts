@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { deleteCookie, setCookie } from 'hono/cookie';
 import { SendstateError } from '../errors.ts';
-import { SESSION_SECONDS } from './access.ts';
+import { ownPath, SESSION_SECONDS } from './access.ts';
 import type { Desk, Env, Routes } from './context.ts';
 import { addressOf, refuseStrangers, SESSION_COOKIE } from './guard.ts';
 import { type LoginProblem, loginPage, roomOf } from './layout.ts';
@@ -28,14 +28,14 @@ export function loginRoutes(desk: Desk): Routes {
     const form = await c.req.parseBody();
     const next = ownPath(form.next);
     if (keeper === undefined) return c.redirect(next, 303);
-    const [address, now] = [addressOf(c), Date.now()];
-    const waits = limiter.waits(address, now);
-    if (waits > 0) {
-      c.header('retry-after', String(waits));
-      return askToken(desk, c, next, { word: 'tokenWait', n: String(waits) }, 429);
-    }
+    const [who, now] = [`form ${addressOf(c)}`, Date.now()];
     if (typeof form.token !== 'string' || !keeper.knows(form.token.trim())) {
-      limiter.failed(address, now);
+      const waits = limiter.waits(who, now);
+      if (waits > 0) {
+        c.header('retry-after', String(waits));
+        return askToken(desk, c, next, { word: 'tokenWait', n: String(waits) }, 429);
+      }
+      limiter.failed(who, now);
       return askToken(desk, c, next, { word: 'tokenWrong', n: '' }, 401);
     }
     setCookie(c, SESSION_COOKIE, keeper.session(now), {
@@ -62,7 +62,9 @@ export function askToken(
   problem: LoginProblem | null,
   status: 200 | 401 | 429,
 ): Response | Promise<Response> {
-  return c.html(loginPage(roomOf(desk, c.get('language'), '/login'), next, problem), status);
+  // Asked for in place of a page: whoever changes the language there still wants that page.
+  const path = c.req.method === 'GET' ? c.req.path : '/login';
+  return c.html(loginPage(roomOf(desk, c.get('language'), path), next, problem), status);
 }
 
 /**
@@ -71,10 +73,4 @@ export function askToken(
  */
 function isEncrypted(c: Context<Env>): boolean {
   return c.req.header('x-forwarded-proto')?.split(',')[0]?.trim() === 'https';
-}
-
-/** Where to go after the login: a path of ours, and nothing that a browser would take for another host. */
-export function ownPath(path: unknown): string {
-  if (typeof path !== 'string' || !/^\/(?![/\\])[^\\\s]*$/.test(path)) return '/';
-  return path;
 }

@@ -2,13 +2,13 @@ import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
+import { maskedAll } from '../verbs/mask.ts';
 import type { Sendstate } from '../verbs/open.ts';
 import { isLoopback, Keeper, Limiter, SHORTEST_TOKEN } from './access.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { loadAssets } from './assets.ts';
 import type { Desk } from './context.ts';
 import { Feed } from './feed.ts';
-import { maskedAll } from './mask.ts';
 import { tell } from './problems.ts';
 import { look } from './snapshot.ts';
 
@@ -23,6 +23,11 @@ export interface ServeOptions extends AppOptions {
   readonly readOnly?: boolean | undefined;
   /** Addresses are shown as k…@example.com, and mails not at all. Default false. */
   readonly mask?: boolean | undefined;
+  /**
+   * What the buttons work with, where `app` gives a statement only the few seconds that reading needs (`queryTimeoutMs` of `open`):
+   * to cancel a campaign of millions takes longer. Default: `app`.
+   */
+  readonly acting?: Sendstate | undefined;
   /** Told of errors that nobody foresaw. */
   readonly note?: ((words: string) => void) | undefined;
 }
@@ -49,10 +54,11 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
       const snapshot = await look(app.database, watched);
       return mask ? maskedAll(snapshot) : snapshot;
     },
-    explain: (error) => tell(error).message,
+    explain: tell,
   });
   const desk: Desk = {
     app,
+    acting: options.acting ?? app,
     feed,
     assets: await loadAssets(),
     keeper: token === undefined ? undefined : new Keeper(token),

@@ -121,7 +121,7 @@ select
      from timeline where campaign_id = any ($1::bigint[]) and at > now() - ${SPANS}
      group by campaign_id, at) t) as spans`;
 
-/** How all campaigns of the list stand, and more of those that are `watched`. The cost does not depend on how many look. */
+/** How all campaigns of the list stand, and more of those that are `watched`: it costs by distinct campaigns, not by how many look. */
 export async function look({ pool }: Database, watched: readonly number[]): Promise<Snapshot> {
   const query = { text: LOOK, values: [watched], query_timeout: ANSWER_WITHIN_MS };
   const { rows } = await pool.query<Snapshot>(query);

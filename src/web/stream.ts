@@ -5,14 +5,16 @@ const WAITING_PIECES = 64;
 /** Milliseconds that a browser waits before it comes again. */
 const COME_AGAIN_MS = 1_000;
 
-/** The feed as server-sent events. */
-export function eventStream(feed: Feed, topic: Topic): Response {
+/** The feed as server-sent events. @param hangUp ends the connection at once, with all that still waits for it */
+export function eventStream(feed: Feed, topic: Topic, hangUp: () => void): Response {
   let end = () => {};
+  let full = false;
   const body = new ReadableStream<Uint8Array>(
     {
       start: (controller) => {
         const write = (text: string): boolean => {
-          if ((controller.desiredSize ?? 0) <= 0) return false;
+          full = (controller.desiredSize ?? 0) <= 0;
+          if (full) return false;
           controller.enqueue(encoder.encode(text));
           return true;
         };
@@ -20,7 +22,8 @@ export function eventStream(feed: Feed, topic: Topic): Response {
         end = feed.watch(
           topic,
           (event, data) => write(`event: ${event}\ndata: ${data}\n\n`),
-          () => controller.close(),
+          // A laptop that sleeps would hold what waits for it, and its connection, for hours.
+          () => (full ? hangUp() : controller.close()),
         );
       },
       cancel: () => end(),

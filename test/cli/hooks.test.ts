@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -9,6 +11,7 @@ import { parseTarget } from '../../src/hooks/target.ts';
 import { blocksOf, textOf } from '../docs/markdown.ts';
 import { result, runningCampaign } from '../support/campaign.ts';
 import { type Desk, startDesk } from '../support/cli.ts';
+import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 interface Got {
   readonly headers: IncomingHttpHeaders;
@@ -183,6 +186,30 @@ describe('a command', () => {
     expect(said).toContain(JSON.stringify(happening));
     expect(said).toContain(`finished ${happening.campaign}`);
     expect(said).toContain('was told');
+  });
+
+  test('that leaves a job behind is told, is not waited for, and the job lives on', async () => {
+    const directory = await makeScratch('hooks');
+    ends.push(() => removeScratch(directory));
+    const [go, file] = [path.join(directory, 'go'), path.join(directory, 'done')];
+    // The job holds the pipes open; it ends when we say so, long after the command had to.
+    const job = `while [ ! -e '${go}' ]; do sleep 0.1; done; echo done >'${file}'`;
+    const { made, notes } = hooks(`(${job}) & echo started; exit 0`, {
+      commandMs: 5_000,
+      endWithinMs: 30_000,
+    });
+    made.tell(happening);
+    await made.close();
+    expect(notes).toEqual([expect.stringContaining('says: started'), expect.stringContaining('was told')]);
+    await writeFile(go, '');
+    await expect.poll(() => existsSync(file), { timeout: 20_000 }).toBe(true);
+  });
+
+  test('the end waits its time and no longer, whatever still wants to tell', async () => {
+    const { made, notes } = hooks('sleep 600', { endWithinMs: 100 });
+    made.tell(happening);
+    await made.close([new Promise<void>(() => undefined)]);
+    expect(notes).toEqual([expect.stringContaining('we are ending')]);
   });
 
   test('that fails, hangs or reads nothing is said, with what it said', async () => {

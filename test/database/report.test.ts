@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openDatabase } from '../../src/database/connect.ts';
+import { readReport } from '../../src/progress/report.ts';
 import { claimFresh } from '../../src/sending/claim.ts';
 import { record } from '../../src/sending/record.ts';
 import { report } from '../../src/verbs/report.ts';
@@ -53,6 +55,38 @@ test('its sums are those of the table', async () => {
   expect([sum('recipients'), sum('sent'), sum('failed'), sum('open')]).toEqual([40, 30, 8, 2]);
   expect(found.curve.reduce((all, { sent, failed }) => all + sent + failed, 0)).toBe(38);
   expect(found.curveSeconds).toBe(5);
+});
+
+test('what happens while it is read is not in it', async () => {
+  const { fresh } = desk;
+  const name = await halfDone();
+  const other = await openDatabase(fresh.url, { max: 1 });
+  const client = await fresh.pool.connect();
+  const query = client.query.bind(client);
+  let statements = 0;
+  client.query = (async (...args: Parameters<typeof query>) => {
+    const answer = await query(...args);
+    // begin, its kind, the progress; everybody is gone before the rest is read.
+    if (++statements === 3) await other.pool.query('delete from recipient');
+    return answer;
+  }) as typeof client.query;
+  try {
+    const lent = { connect: async () => client } as unknown as typeof fresh.pool;
+    const found = await readReport({ ...fresh.database, pool: lent }, name);
+    expect(found?.domains.reduce((sum, { recipients }) => sum + recipients, 0)).toBe(40);
+    expect(found?.curve.reduce((sum, { sent, failed }) => sum + sent + failed, 0)).toBe(38);
+  } finally {
+    await other.close();
+  }
+});
+
+test('one to send on shows no address, in no format', async () => {
+  const name = await halfDone();
+  for (const format of ['html', 'md', 'json', 'csv']) {
+    const { stdout } = await desk.run(['report', name, '--mask', '--format', format]);
+    expect(stdout).not.toMatch(/person\d+@/);
+    expect(stdout).toContain('example.com');
+  }
 });
 
 test('the command writes it in each format', async () => {

@@ -85,8 +85,26 @@ describe('a report', () => {
       expect(text).toContain('and 12 more domains');
       expect(text).toContain('other reasons');
     }
-    expect(reportRows(report)).toContainEqual(['outcome', 'rejected', '', 40]);
-    expect(reportRows(report)).toContainEqual(['timeline', '2026-11-23T09:00:05.000Z', '', 545]);
+    expect(reportMarkdown(report)).toContain('| 2026-11-23 09:00:05 UTC | 500 | 45 | 7 |');
+    const rows = reportRows(report);
+    for (const row of [
+      ['total', 'spring', 'finished', 9050],
+      ['summary', 'seconds', '', 125],
+      ['summary', 'mails per second', '', 72],
+      ['summary', 'needed more than one attempt', '', 7],
+      ['summary', 'in doubt', '', 1],
+      ['outcome', 'sent', '', 9000],
+      ['outcome', 'rejected', '', 40],
+      ['reason', 'rejected', '550 5.1.1 no such user', 40],
+      ['reason', '', 'other reasons', 5],
+      ['domain', 'example.com', 'failed', 40],
+      ['domain', 'example.com', 'open', 0],
+      ['domain', '', 'more domains', 12],
+      ['timeline', '2026-11-23T09:00:05.000Z', 'sent', 500],
+      ['timeline', '2026-11-23T09:00:05.000Z', 'failed', 45],
+      ['timeline', '2026-11-23T09:00:05.000Z', 'retried', 7],
+    ])
+      expect(rows).toContainEqual(row);
   });
 
   test('loads nothing and runs nothing', () => {
@@ -178,15 +196,43 @@ describe('charts', () => {
           10,
         );
         expect(svg).not.toMatch(/NaN|Infinity|e[-+]\d/);
+        const inside = Number(/viewBox="0 0 \d+ (\d+)"/.exec(svg)?.[1]);
         for (const [, y, height] of svg.matchAll(
           /<rect x="[\d.]+" y="([-\d.]+)" width="[\d.]+" height="([-\d.]+)"/g,
         )) {
           expect(Number(y)).toBeGreaterThanOrEqual(0);
           expect(Number(height)).toBeGreaterThanOrEqual(0);
-          expect(Number(y) + Number(height)).toBeLessThanOrEqual(200);
+          expect(Number(y) + Number(height)).toBeLessThanOrEqual(inside);
         }
       }),
     );
+  });
+
+  test('colours are explained, and a campaign of days has days beneath it', () => {
+    const point = { sent: 1, failed: 1, retried: 0 };
+    const short = rateChart([{ ...point, at: at(0) }], 5);
+    expect(short).toContain('>sent</text>');
+    expect(short).toContain('>failed</text>');
+    expect(short).toContain('>09:00:00 UTC<');
+    const days = [
+      { ...point, at: at(0) },
+      { ...point, at: at(3 * 86_400) },
+    ];
+    expect(rateChart(days, 3600)).toMatch(/>11-23 09:00 UTC<.*>11-24 21:30 UTC<.*>11-26 10:00 UTC</);
+  });
+
+  test('a long timeline is a short table with the same sums', () => {
+    const curve = Array.from({ length: 120 }, (_, i) => ({
+      at: at(i * 60),
+      sent: 10,
+      failed: 1,
+      retried: 0,
+    }));
+    const rows = [
+      ...reportMarkdown({ ...made(), curve, curveSeconds: 60 }).matchAll(/^\| 2026\S+ \S+ UTC \| (\d+) \|/gm),
+    ];
+    expect(rows).toHaveLength(24);
+    expect(rows.reduce((sum, [, sent]) => sum + Number(sent), 0)).toBe(1200);
   });
 
   test('shares fill the bar', () => {

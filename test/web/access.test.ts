@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { masked, maskedAll } from '../../src/verbs/mask.ts';
 import {
   isLoopback,
   isLoopbackHost,
   isOwnPage,
   Keeper,
   Limiter,
+  ownPath,
   SESSION_SECONDS,
 } from '../../src/web/access.ts';
-import { ownPath } from '../../src/web/login.ts';
-import { masked, maskedAll } from '../../src/web/mask.ts';
 
 describe('what is this machine', () => {
   test.each(['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost', 'LOCALHOST'])('%s', (host) => {
@@ -121,7 +121,7 @@ describe('the limiter', () => {
   });
 });
 
-describe('where a login leads', () => {
+describe('where a login or the choice of a language leads', () => {
   test.each(['/', '/campaigns/spring', '/campaigns/%EB%B4%84?x=1'])('%s', (path) => {
     expect(ownPath(path)).toBe(path);
   });

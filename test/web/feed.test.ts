@@ -48,7 +48,7 @@ function feedOver(now: { snapshot: Snapshot | Error; looks: number; watched: rea
       if (now.snapshot instanceof Error) throw now.snapshot;
       return now.snapshot;
     },
-    explain: (error) => (error instanceof Error ? error.message : ''),
+    explain: (error) => ({ code: 'away', message: error instanceof Error ? error.message : '' }),
     intervalMs: 10,
   });
   feeds.push(feed);
@@ -138,7 +138,10 @@ test('a lost database is said once, with since when; then that it is back', asyn
   await expect.poll(() => early.told.length).toBe(1);
   now.snapshot = new Error('does not answer');
   await expect.poll(() => early.told.length).toBe(2);
-  expect(early.told[1]).toMatchObject(['database', { why: 'does not answer', since: expect.any(Number) }]);
+  expect(early.told[1]).toMatchObject([
+    'database',
+    { code: 'away', message: 'does not answer', since: expect.any(Number) },
+  ]);
   const late = viewer(feed, 1);
   expect(late.told.map(([event]) => event)).toEqual(['database', 'state']);
   now.snapshot = snapshot(campaign(1, 6));
@@ -173,7 +176,8 @@ test('at the end every stream ends, and whoever comes after it is turned away', 
 test('one who does not read is cut off instead of remembered', async () => {
   const now = { snapshot: snapshot(campaign(1, 0)), looks: 0, watched: [] };
   const feed = feedOver(now);
-  const { body } = eventStream(feed, 1);
+  let hungUp = 0;
+  const { body } = eventStream(feed, 1, () => hungUp++);
   let sent = 0;
   await expect
     .poll(
@@ -185,6 +189,7 @@ test('one who does not read is cut off instead of remembered', async () => {
     )
     .toBe(0);
   expect(sent).toBeGreaterThan(20);
+  expect(hungUp).toBe(1);
   await body?.cancel();
 });
 

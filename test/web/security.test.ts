@@ -239,7 +239,7 @@ describe('with a token, at any address', () => {
   });
 });
 
-test('after ten wrong tokens even the right one has to wait', async () => {
+test('after ten wrong tokens further wrong ones have to wait, and the right one never does', async () => {
   const site = await startSite({ token: TOKEN });
   try {
     const login = (token: string) =>
@@ -247,12 +247,17 @@ test('after ten wrong tokens even the right one has to wait', async () => {
     const statuses: number[] = [];
     for (let i = 0; i < 10; i++) statuses.push((await login(`wrong ${i}`)).status);
     expect(statuses).toEqual(Array(10).fill(401));
-    const refused = await login(TOKEN);
+    const refused = await login('wrong again');
     expect(refused.status).toBe(429);
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect(refused.headers['set-cookie']).toBeUndefined();
-    const bearer = await asking(`${site.url}/api/whoami`, { headers: { authorization: `Bearer ${TOKEN}` } });
-    expect(bearer.status).toBe(429);
+    expect((await login(TOKEN)).status).toBe(303);
+    const bearer = async (token: string) =>
+      (await asking(`${site.url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).status;
+    // Programs are counted by themselves.
+    for (let i = 0; i < 10; i++) expect(await bearer(`wrong${i}`)).toBe(401);
+    expect(await bearer('wrong')).toBe(429);
+    expect(await bearer(TOKEN)).toBe(200);
   } finally {
     await site.end();
   }
@@ -409,6 +414,40 @@ describe('the preview', () => {
     expect(status).toBe(404);
     expect(JSON.parse(body)).toMatchObject({ code: 'recipient-unknown' });
   });
+});
+
+describe('the choice of a language', () => {
+  test('is remembered, and leads nowhere but to the same page', async () => {
+    const chosen = await asking(`${open.url}/search?lang=ko`);
+    expect(chosen).toMatchObject({ status: 303, headers: { location: '/search' } });
+    expect(chosen.headers['set-cookie']?.[0]).toMatch(/^sendstate-language=ko;/);
+    for (const path of ['//evil.example/', '/%5Cevil.example', '/\\evil.example/'])
+      expect(
+        new URL((await asking(`${open.url}${path}?lang=ko`)).headers.location ?? '', open.url).host,
+      ).toBe(new URL(open.url).host);
+  });
+
+  test('needs no login, and the page that was asked for is not forgotten over it', async () => {
+    const html = { accept: 'text/html' };
+    for (const path of ['/login', '/campaigns/spring']) {
+      const form = await asking(closed.url + path, { headers: html });
+      expect(form.body).toContain(`href="${path}?lang=ko"`);
+      const chosen = await asking(`${closed.url}${path}?lang=ko`, { headers: html });
+      expect(chosen).toMatchObject({ status: 303, headers: { location: path } });
+      const headers = { ...html, cookie: chosen.headers['set-cookie']?.[0]?.split(';')[0] ?? '' };
+      expect((await asking(closed.url + path, { headers })).body).toContain('<h1>로그인</h1>');
+    }
+    const strange = await asking(`${closed.url}//evil.example/`, { headers: html });
+    expect(strange.body).not.toContain('href="//evil');
+  });
+});
+
+test('what goes wrong is said in the language of the page', async () => {
+  const headers = { accept: 'text/html', 'accept-language': 'ko' };
+  const { status, body } = await asking(`${open.url}/campaigns/nobody`, { headers });
+  expect(status).toBe(404);
+  expect(body).toContain('그런 이름의 캠페인이 없습니다');
+  expect(body).not.toContain('There is no campaign');
 });
 
 test('what relays and spreadsheets wrote is text in the page, never markup', async () => {

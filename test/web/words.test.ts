@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { RETRYABLE } from '../../src/sending/states.ts';
+import { PROBLEMS, problemIn } from '../../src/web/problem-words.ts';
 import { LANGUAGES, languageOf, say, WORDS, type Word } from '../../src/web/words.ts';
 import { ROOT, textOf } from '../docs/markdown.ts';
 
@@ -27,7 +28,7 @@ test('Korean words are Korean', () => {
 
 const web = path.join(ROOT, 'src', 'web');
 const sources = readdirSync(web, { recursive: true, encoding: 'utf8' })
-  .filter((file) => /\.(ts|js)$/.test(file) && file !== 'words.ts')
+  .filter((file) => /\.(ts|js)$/.test(file) && !/words\.ts$/.test(file))
   .map((file) => textOf(path.join('src', 'web', file)));
 
 test('every word that the page asks for is in the table, and no word is there for nothing', () => {
@@ -39,6 +40,41 @@ test('every word that the page asks for is in the table, and no word is there fo
   const all = sources.join('\n');
   const unused = words.filter(([word]) => !new RegExp(`['"\\s{]${word}['",:\\s]`).test(all));
   expect(unused.map(([word]) => word)).toEqual([]);
+});
+
+/** Where errors come from that a page may show. */
+const SOURCES = [
+  'src/campaigns/life.ts',
+  'src/database/connect.ts',
+  'src/database/migrate.ts',
+  'src/database/problems.ts',
+  'src/verbs/lifecycle.ts',
+  'src/verbs/people.ts',
+  'src/verbs/preview.ts',
+  ...readdirSync(web)
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => `src/web/${file}`),
+];
+/** What keeps the server from starting is said on the command line. */
+const AT_THE_START = ['database-url', 'web-port', 'web-token'];
+
+test('what goes wrong on a page has Korean words, and nothing else has', () => {
+  const codes = SOURCES.filter((file) => !file.endsWith('problem-words.ts')).flatMap((file) =>
+    [...textOf(file).matchAll(/'((web|database|schema|campaign|recipient|message)-[a-z-]+)'/g)].map(
+      ([, code]) => code as string,
+    ),
+  );
+  const known = new Set([...codes, 'campaign-unknown', 'unexpected']);
+  for (const code of AT_THE_START) known.delete(code);
+  expect(Object.keys(PROBLEMS).sort()).toEqual([...known].sort());
+  for (const text of Object.values(PROBLEMS)) expect(text).toMatch(/\p{Script=Hangul}/u);
+});
+
+test('what has no words in a language keeps its own', () => {
+  const problem = { code: 'web-masked', message: 'There is none', hint: 'Do this' };
+  expect(problemIn('en', problem)).toEqual({ message: 'There is none', hint: 'Do this' });
+  expect(problemIn('ko', problem)).toEqual({ message: PROBLEMS['web-masked'], hint: null });
+  expect(problemIn('ko', { ...problem, code: 'new' })).toEqual({ message: 'There is none', hint: 'Do this' });
 });
 
 test('every outcome has a word', () => {

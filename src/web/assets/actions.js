@@ -1,5 +1,5 @@
 /* The buttons of a campaign. What cannot be taken back is asked about first. */
-import { announce, ask, data, find, h, keyed, put, show, t } from './dom.js';
+import { announce, ask, data, find, h, keyed, problemOf, put, show, t } from './dom.js';
 import { count } from './format.js';
 
 const { name } = data;
@@ -15,15 +15,19 @@ function confirmed(words) {
   });
 }
 
+/** Milliseconds until a button may be pressed again though nothing came of it: to cancel millions takes a while. */
+const DONE_MS = 60_000;
+
 async function act(verb, said, query = '') {
   try {
     const done = await ask(`/api/campaigns/${encodeURIComponent(name)}/${verb}${query}`, {
       method: 'POST',
       headers: { 'x-sendstate-action': '1' },
+      signal: AbortSignal.timeout(DONE_MS),
     });
     announce(said(done));
   } catch (error) {
-    announce([error.message, error.hint].filter(Boolean).join(' '), true);
+    announce(problemOf(error), true);
   }
 }
 
@@ -55,8 +59,11 @@ let busy = false;
 async function press(asks, go) {
   if (busy) return;
   busy = true;
-  if (asks === undefined || (await confirmed(asks(current)))) await go();
-  busy = false;
+  try {
+    if (asks === undefined || (await confirmed(asks(current)))) await go();
+  } finally {
+    busy = false;
+  }
 }
 
 /** The buttons that make sense now. Pause and resume take each other's place, and the focus stays on it. */

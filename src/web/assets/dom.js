@@ -2,7 +2,7 @@
  * What every page needs: words, elements, and the search field. Texts go into the page as text, never as markup, because
  * half of them were written by relays and by people's spreadsheets.
  */
-import { WORDS } from './words.js';
+import { PROBLEMS, WORDS } from './words.js';
 
 /** What the server says about this page: which campaign, what may be done. */
 export const data = JSON.parse(document.body.dataset.data);
@@ -13,6 +13,12 @@ export function t(word, values = {}) {
   // What a newer worker has written into the log may have no word here yet; it is shown as it is.
   const text = WORDS[word]?.[language === 'ko' ? 1 : 0] ?? word;
   return text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+}
+
+/** What went wrong, in the page's language; what has no words there keeps those of the server. */
+export function problemOf({ code, message, hint }) {
+  const known = language === 'ko' ? PROBLEMS[code] : undefined;
+  return known ?? [message, hint].filter(Boolean).join(' ');
 }
 
 /** An element: `h('li', { class: 'row' }, 'text', h('b', {}, 'more'))`. */
@@ -77,13 +83,24 @@ export function aloud(text) {
   put(find('aloud'), text);
 }
 
-/** Data of the server. @throws Error with the server's message, and its hint as `hint` */
+/** Milliseconds until a question without an answer is given up. The server gives its database five seconds. */
+const ANSWER_MS = 20_000;
+
+/** Data of the server. @throws Error with the server's message, and its hint as `hint`, its code as `code` */
 export async function ask(path, options = {}) {
-  const answer = await fetch(path, options);
-  const body = await answer.json();
+  const { answer, body } = await asked(path, options);
   if (answer.ok) return body;
   if (answer.status === 401) location.reload();
-  throw Object.assign(new Error(body.message), { hint: body.hint });
+  throw Object.assign(new Error(body.message), { hint: body.hint, code: body.code });
+}
+
+async function asked(path, options) {
+  try {
+    const answer = await fetch(path, { signal: AbortSignal.timeout(ANSWER_MS), ...options });
+    return { answer, body: await answer.json() };
+  } catch {
+    throw Object.assign(new Error(t('noAnswer')), { code: 'no-answer' });
+  }
 }
 
 const form = find('find');

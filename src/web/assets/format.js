@@ -3,8 +3,10 @@ import { language } from './dom.js';
 
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat(language, { timeStyle: 'medium' });
-const day = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' });
+// As the chart's axis: one clock on a page.
+const hourCycle = 'h23';
+const clock = new Intl.DateTimeFormat(language, { timeStyle: 'medium', hourCycle });
+const day = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', hourCycle });
 
 export const count = (n) => whole.format(n);
 

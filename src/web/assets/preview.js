@@ -1,5 +1,5 @@
 /* The mail of one recipient, in a frame that may do nothing. */
-import { announce, ask, data, find, show } from './dom.js';
+import { announce, ask, data, find, problemOf, show } from './dom.js';
 
 const form = find('preview');
 let asked = 0;
@@ -23,6 +23,6 @@ form?.addEventListener('submit', async (event) => {
     announce('');
   } catch (error) {
     show(find('mail'), false);
-    announce([error.message, error.hint].filter(Boolean).join(' '), true);
+    announce(problemOf(error), true);
   }
 });

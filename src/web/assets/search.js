@@ -1,5 +1,5 @@
 /* One address: everything that happened to it. It stands behind the #, where no log sees it. */
-import { ask, find, h, put, t } from './dom.js';
+import { ask, find, h, problemOf, put, t } from './dom.js';
 import { time } from './format.js';
 
 const EVENTS = {
@@ -65,7 +65,7 @@ async function search() {
     put(find('hint'), found.length === 0 ? t('resultsNone') : '');
     find('results').replaceChildren(...found.map(draw));
   } catch (error) {
-    put(find('hint'), [error.message, error.hint].filter(Boolean).join(' '));
+    put(find('hint'), problemOf(error));
     find('results').replaceChildren();
   }
 }

@@ -2,7 +2,7 @@
  * The live numbers: a state, then what changes of it, as server-sent events. When the connection or the database is lost the
  * page keeps what it has, says since when it is old, and goes on by itself.
  */
-import { announce, find, put, show, t } from './dom.js';
+import { announce, find, problemOf, put, show, t } from './dom.js';
 import { time } from './format.js';
 
 /** Milliseconds without a sign of life (one comes every five seconds) until the connection counts as lost. */
@@ -40,7 +40,7 @@ export function follow(id, render) {
     const element = find('banner');
     const was = !element.hidden;
     if (cutOffSince !== null) put(element, t('cutOff', { time: time(cutOffSince) }));
-    else if (lost !== null) put(element, `${t('lost', { time: time(lost.since) })} ${lost.why}`);
+    else if (lost !== null) put(element, `${t('lost', { time: time(lost.since) })} ${problemOf(lost)}`);
     const is = cutOffSince !== null || lost !== null;
     show(element, is);
     document.body.classList.toggle('stale', is);
@@ -89,7 +89,8 @@ export function follow(id, render) {
     setTimeout(async () => {
       if (document.hidden) return;
       // A login that has ended looks like any other error here; this asks and leads to the form.
-      const answer = await fetch('/api/whoami').catch(() => null);
+      const signal = AbortSignal.timeout(SILENCE_MS);
+      const answer = await fetch('/api/whoami', { signal }).catch(() => null);
       if (answer?.status === 401) location.reload();
       else open();
     }, AGAIN_MS);

@@ -309,6 +309,15 @@ test('progress is announced politely, and not with every number', async () => {
   expect(await aloud.getAttribute('aria-live')).toBe('polite');
 });
 
+test('a relay in trouble is told with its last words, and the worker that sees it so', async () => {
+  const page = await stage.open('/campaigns/spring');
+  const row = page.locator('#relays tbody tr').first();
+  await eventually(() => row.textContent()).toMatch(
+    /^smtp\.example\.com:587#\d+open421 4\.7\.0 Try again later, closing connection$/,
+  );
+  expect(await row.locator('.state.open').count()).toBe(1);
+});
+
 test('a mail is shown, and can do nothing: no script, no request, no way out of its frame', async () => {
   const page = await stage.open('/campaigns/spring');
   await page.getByLabel('Whose mail').fill('person9@example.com');
@@ -332,6 +341,11 @@ test('the language can be chosen, and stays', async () => {
   await page.getByRole('link', { name: '한국어' }).click();
   await eventually(() => page.locator('.status').textContent()).toBe('일시 중지');
   expect(new URL(page.url()).search).toBe('');
+  await page.locator('#preview-as').fill('nobody@example.com');
+  await page.locator('#preview button').click();
+  await eventually(() => page.locator('#said').textContent()).toBe(
+    '이 캠페인에는 그런 주소의 받는 사람이 없습니다.',
+  );
   await page.goto(`${stage.url}/`);
   expect(await page.locator('h1').textContent()).toBe('캠페인');
   await page.getByRole('link', { name: 'English' }).click();
