@@ -70,10 +70,10 @@ function campaign(
         say,
         kills: 0,
         kinds: [],
-        policy: 'resend',
+        policies: 'resend',
         outageMs: outageSeconds * 1000,
       },
-      ...{ leaseSeconds: DEFAULT_LEASE_SECONDS, window: WINDOW, batch: DEFAULT_BATCH, judgesRescues: false },
+      ...{ leaseSeconds: DEFAULT_LEASE_SECONDS, window: WINDOW, batch: DEFAULT_BATCH, judgesTimes: false },
     },
     { faults, delayMs, lastDelayMs: delayMs, patienceMs: FOREVER_MS },
   );
