@@ -14,14 +14,20 @@ export interface Rescues {
   readonly secondsToReturn: number | null;
 }
 
-/** How long it took until the sink took from others what the killed ones had held. */
+/**
+ * How long it took until the sink took from others what the killed ones had held. A row that a second death hit before it was
+ * sent counts with that one, from which it was rescued last.
+ */
 export function rescuesOf(deaths: readonly Death[], log: SinkLog, claims: readonly ClaimRow[]): Rescues {
   const byAddress = Map.groupBy(log.mails, ({ address }) => address);
+  const hitAgain = (address: string, after: number, before: number) =>
+    deaths.some(({ at, held }) => at > after && at < before && held.includes(address));
   const perDeath = deaths.flatMap(({ life, at, held }) => {
     const seconds = held.flatMap((address) => {
       const others = (byAddress.get(address) ?? []).filter(({ client }) => client !== life.name);
       const again = others.flatMap(({ accepted }) => (accepted !== null && accepted >= at ? [accepted] : []));
-      return again.length === 0 ? [] : [(Math.min(...again) - at) / 1000];
+      const sent = Math.min(...again);
+      return again.length === 0 || hitAgain(address, at, sent) ? [] : [(sent - at) / 1000];
     });
     return seconds.length === 0 ? [] : [seconds];
   });

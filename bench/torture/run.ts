@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Database } from '../../src/database/connect.ts';
 import { CAMPAIGNS, campaignsOfPeople, type Policies, policyOf, sharesOf } from './campaigns.ts';
 import { untilClosed, untilFinished } from './ending.ts';
 import { keepEvidence } from './evidence.ts';
@@ -37,6 +38,8 @@ export interface Scenario {
   readonly lastDelayMs: number;
   /** How long a fault is waited for when no mail moves, milliseconds. */
   readonly patienceMs: number;
+  /** What else is wrong in the tables when all is over, in words. */
+  readonly inspect?: (database: Database) => Promise<string[]>;
 }
 
 export interface TortureResult extends Verdict {
@@ -134,7 +137,8 @@ async function tortured(
     const died = DEATHS.reduce((sum, kind) => sum + (torturer.done.get(kind) ?? 0), 0);
     if (died < faults.filter(({ kind }) => isDeath(kind)).length)
       broken.push(`only ${died} deaths were carried out`);
-    const all = [...torturer.broken, ...broken, ...verdict.broken];
+    const found = (await scenario.inspect?.(server.database)) ?? [];
+    const all = [...torturer.broken, ...broken, ...verdict.broken, ...found];
     if (all.length > 0)
       say(`evidence: ${await keepEvidence(options.seed, server.database, log, workers.lives)}`);
     return {

@@ -41,6 +41,13 @@ beforeAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+test('an outage of the database costs its time and nothing else', { timeout: 300_000 }, async () => {
+  const args = ['--outage', '6', '--quick', '--recipients', '500', '--seed', `${FIXED_SEED}`];
+  const { result, stderr } = await torture(...args);
+  expect(result, stderr).toMatchObject({ outageSeconds: 6, lost: 0, duplicated: 0, broken: 0 });
+  expect(stderr).toContain('stop-database: 6 s');
+});
+
 /** Its own server, its own sink, real processes: ten of them die in each run. One campaign resends, the other one holds. */
 describe.each([FIXED_SEED, RANDOM_SEED])('torture with seed %i', (seed) => {
   test('nobody is lost, and no more are doubled than was promised', { timeout: 300_000 }, async () => {
