@@ -1,24 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  create,
-  importPeople,
-  open,
-  parseRelay,
-  pause,
-  type Sendstate,
-  setLimit,
-  start,
-} from '../src/index.ts';
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { create, importPeople, open, pause, type Sendstate, setLimit, start } from '../src/index.ts';
 import { startCapture } from '../src/smtp/capture.ts';
+import { writeBetween } from './between.ts';
 import { now } from './clock.ts';
+import { readMachine } from './machine.ts';
+import { judgeRates, type RateFigures, tableOfRates } from './rates-judged.ts';
 import { flag, say, sendstateCommand, startBenchServer } from './server.ts';
 
 /*
  * Whether rates hold over all workers: four worker processes of the command line, and a relay in this process that writes
  * down when each mail came.
  *
- *   npm run bench:rates                       30 seconds for each of campaign, domain and relay
- *   npm run bench:rates -- --seconds 6 --json the last line is {"campaign":…,"domain":…,"relay":…}: measured / asked
+ *   npm run bench:rates                       30 seconds for each of campaign, domain and relay; measured / asked
+ *   npm run bench:rates -- --seconds 6 --json the last line is JSON
+ *   npm run bench:rates -- --report           writes docs/benchmarks/rates.json and its table in docs/benchmarks.md
+ *
+ * Exits 1 when one of them is not kept to within two in a hundred.
  */
 const seconds = flag('seconds', 30);
 const workers = flag('workers', 4);
@@ -129,13 +128,24 @@ async function run(app: Sendstate, databaseUrl: string, phase: Phase): Promise<n
   }
 }
 
-/** Whether this version's SMTP_URL takes a rate. */
-function relayTakesRate(): boolean {
-  try {
-    parseRelay(`${capture.url}?rate=${rate}/s`);
-    return true;
-  } catch {
-    return false;
+const rounded = (value: number) => Number(value.toFixed(4));
+
+async function tell(shares: RateFigures['shares']): Promise<void> {
+  const figures: RateFigures = {
+    ...{ kind: 'sendstate-rates', format: 1, measuredAt: new Date().toISOString(), machine: readMachine() },
+    ...{ workers, seconds, rate, shares },
+  };
+  if (process.argv.includes('--report')) {
+    const docs = new URL('../docs/', import.meta.url);
+    await writeFile(new URL('benchmarks/rates.json', docs), `${JSON.stringify(figures, null, 2)}\n`);
+    await writeBetween(fileURLToPath(new URL('benchmarks.md', docs)), 'rates', tableOfRates(figures));
+  }
+  process.stdout.write(
+    process.argv.includes('--json') ? `${JSON.stringify(figures)}\n` : `${tableOfRates(figures)}\n`,
+  );
+  for (const line of judgeRates(shares)) {
+    say(`BROKEN: ${line}`);
+    process.exitCode = 1;
   }
 }
 
@@ -146,33 +156,13 @@ try {
   try {
     // A tenth more than can be sent, so that nobody runs out of people.
     const enough = Math.ceil(rate * (seconds + WARM_UP) * 1.1 + rate);
-    const all = () => true;
-    const campaign = await run(app, url, {
-      name: 'campaign',
-      campaignRate: rate,
-      limited: 0,
-      others: enough,
-      fits: all,
-    });
+    const everybody = { limited: 0, others: enough, fits: () => true };
+    const campaign = await run(app, url, { name: 'campaign', campaignRate: rate, ...everybody });
     await setLimit(app, LIMITED, rate);
-    const domain = await run(app, url, {
-      name: 'domain',
-      limited: enough,
-      others: enough,
-      fits: ({ limited }) => limited,
-    });
-    const relay = relayTakesRate()
-      ? await run(app, url, {
-          name: 'relay',
-          limited: 0,
-          others: enough,
-          relayOptions: `&rate=${rate}/s`,
-          fits: all,
-        })
-      : null;
-    const rounded = (value: number | null) => (value === null ? null : Number(value.toFixed(4)));
-    const found = { campaign: rounded(campaign), domain: rounded(domain), relay: rounded(relay) };
-    process.stdout.write(`${JSON.stringify(found)}\n`);
+    const fits = ({ limited }: Arrival) => limited;
+    const domain = await run(app, url, { name: 'domain', limited: enough, others: enough, fits });
+    const relay = await run(app, url, { name: 'relay', relayOptions: `&rate=${rate}/s`, ...everybody });
+    await tell({ campaign: rounded(campaign), domain: rounded(domain), relay: rounded(relay) });
   } finally {
     await app.close();
   }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { say } from './server.ts';
+import type { Policies } from './torture/campaigns.ts';
 import { measureOutage } from './torture/outage.ts';
 import { KINDS, type Kind } from './torture/plan.ts';
 import { torture } from './torture/run.ts';
@@ -8,11 +9,12 @@ import { torture } from './torture/run.ts';
 /*
  * npm run torture -- --kills 100 --recipients 10000 --json
  *
- * A campaign is sent by real workers through a real Postgres to a sink that keeps what it takes on disk, while processes
+ * Two campaigns are sent at once by real workers through a real Postgres to a sink that keeps what it takes on disk, while processes
  * are killed and everything around them fails; then the table is compared with the sink's file. docs/benchmarks.md says
  * what is checked and how the bound on duplicates is reckoned.
  */
 // The window is smaller than what five connections could take (10), so that the handed-over mark holds mails back all the time.
+// A small batch leaves a dead worker few rows: what is measured is the rescue, and not how long a slow relay takes for them.
 const { values } = parseArgs({
   options: {
     kills: { type: 'string' },
@@ -21,7 +23,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     lease: { type: 'string', default: '2' },
     window: { type: 'string', default: '8' },
-    batch: { type: 'string', default: '20' },
+    batch: { type: 'string', default: '10' },
     'on-unconfirmed': { type: 'string', default: 'resend' },
     only: { type: 'string' },
     outage: { type: 'string' },
@@ -51,9 +53,9 @@ function kindsOf(text: string | undefined): Kind[] {
   });
 }
 
-function policyOf(text: string): 'resend' | 'hold' {
-  if (text === 'resend' || text === 'hold') return text;
-  throw new Error('--on-unconfirmed is resend or hold');
+function policiesOf(text: string): Policies {
+  if (text === 'resend' || text === 'hold' || text === 'mixed') return text;
+  throw new Error('--on-unconfirmed is resend, hold or mixed');
 }
 
 const size = values.quick ? QUICK : FULL;
@@ -71,23 +73,20 @@ async function underTorture(): Promise<readonly string[]> {
     ...{ seed, recipients, workers, leaseSeconds, say: timed },
     kills: whole('kills', values.kills, size.kills, 0),
     window: whole('window', values.window, 8),
-    batch: whole('batch', values.batch, 20),
-    policy: policyOf(values['on-unconfirmed']),
+    batch: whole('batch', values.batch, 10),
+    policies: policiesOf(values['on-unconfirmed']),
     outageMs: Math.max(outageMs, 1_000 * (leaseSeconds + 1)),
     kinds: kindsOf(values.only),
-    judgesRescues: !values.quick,
+    judgesTimes: !values.quick,
   });
-  const { kills, lost, duplicated, bound, unconfirmed, stuck, counterDrift, secondsToRescue } = result;
   timed(`finished after ${result.seconds.toFixed(1)} s: ${JSON.stringify(result.faults)}`);
-  print(
-    { kills, lost, duplicated, bound, unconfirmed, stuck, counterDrift, secondsToRescue },
-    { faultsLeftOut: result.faultsLeftOut, broken: result.broken.length },
-  );
-  return result.broken;
+  const { broken, faults, faultsLeftOut, seconds, ...figures } = result;
+  print(figures, { seconds: Math.round(seconds), faults, faultsLeftOut, broken: broken.length });
+  return broken;
 }
 
 async function withOutage(outageSeconds: number): Promise<readonly string[]> {
-  const options = { seed, recipients, workers, outageSeconds, say: timed };
+  const options = { seed, recipients, workers, outageSeconds, busy: values.quick, say: timed };
   const { broken, ...figures } = await measureOutage(options);
   print({ outageSeconds, ...figures }, { broken: broken.length });
   return broken;

@@ -13,7 +13,7 @@ export async function keepEvidence(
 ): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), `sendstate-torture-broken-${seed}-`));
   await writeFile(path.join(folder, 'sink.log'), log);
-  for (const table of ['worker', 'claim', 'recipient', 'campaign', 'counter', 'failure']) {
+  for (const table of ['worker', 'claim', 'recipient', 'campaign', 'counter', 'failure', 'attempt']) {
     const { rows } = await database.pool.query(`select * from ${table}`);
     await writeFile(
       path.join(folder, `${table}.jsonl`),
@@ -21,7 +21,8 @@ export async function keepEvidence(
     );
   }
   const said = lives.map(
-    ({ name, pid, deaths, words }) => `== ${name} pid ${pid} died at ${deaths.join(' ') || '-'}\n${words()}`,
+    ({ name, pid, deaths, words }) =>
+      `== ${name} pid ${pid} died at ${deaths.map(({ at }) => at).join(' ') || '-'}\n${words()}`,
   );
   await writeFile(path.join(folder, 'workers.txt'), said.join('\n'));
   return folder;

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { isTransient } from '../../src/database/prepare.ts';
+import { DRAFT, type Share } from './campaigns.ts';
 import type { Importer } from './importer.ts';
 import type { Fault, Kind } from './plan.ts';
 import type { SinkProcess } from './process.ts';
@@ -12,15 +13,13 @@ export interface Rig {
   readonly sink: SinkProcess;
   readonly workers: Workers;
   readonly importer: Importer;
-  readonly campaignId: number;
-  readonly campaign: string;
   readonly leaseSeconds: number;
   /** How long `stop-database` stops it, milliseconds. */
   readonly outageMs: number;
   /** Longer than the client waits for any reply, milliseconds. */
   readonly hangMs: number;
   /** People still to be imported, a slice for each importing process that is killed. */
-  readonly slices: { readonly from: number; readonly to: number }[];
+  readonly slices: Share[];
   readonly say: (line: string) => void;
 }
 
@@ -45,6 +44,8 @@ const REPLACED_WITHIN_MS = 600;
 /** So many of the workers that are hit are at work; the others are hit whatever they do, also while they start. */
 const AT_WORK = 0.8;
 const HOLDS_WITHIN_MS = 6_000;
+/** A worker that was asked to end has waited by then for every reply that is under way, milliseconds. */
+const ENDS_WITHIN_MS = 60_000;
 /** Waiting for a worker that can be hit. */
 const LOOK_EVERY_MS = 20;
 /** People of an import that is more than what a full disk has room for. */
@@ -52,13 +53,17 @@ const TOO_MANY_PEOPLE = 2_000;
 
 const HELD = `
 select r.address from worker w
-join claim c on c.worker_id = w.worker_id and c.closed_at is null and c.campaign_id = $2
+join claim c on c.worker_id = w.worker_id and c.closed_at is null
 join recipient r on r.campaign_id = c.campaign_id and r.claim_id = c.claim_id and r.send_state = 1
+where w.pid = $1`;
+/** Claims of a worker that is gone. */
+const OPEN = `
+select count(*) as n from worker w join claim c on c.worker_id = w.worker_id and c.closed_at is null
 where w.pid = $1`;
 const BEGAN = 'select extract(epoch from pg_postmaster_start_time())::float8 * 1000 as began';
 const END_CONNECTIONS = `
 select count(pg_terminate_backend(pid)) as n from pg_stat_activity
-where datname = current_database() and application_name = 'sendstate' and pid <> pg_backend_pid()`;
+where datname = current_database() and application_name like 'sendstate%' and application_name <> 'sendstate-torture'`;
 
 /** Carries faults out, one after the other; what goes on for a while goes on beside the next one. */
 export class Torturer {
@@ -109,6 +114,9 @@ export class Torturer {
         break;
       case 'freeze-worker':
         await this.#freeze(whom, when);
+        break;
+      case 'term-worker':
+        await this.#term(whom, when);
         break;
       case 'kill-import':
         await this.#killImport(when, much);
@@ -181,6 +189,25 @@ export class Torturer {
     say(`kill-worker: ${life.name}, which held ${held.length}`);
   }
 
+  /** In the middle of its work: it answers for everything that it held, and leaves nobody in doubt. */
+  async #term(whom: number, when: number): Promise<void> {
+    const { server, workers, say } = this.#rig;
+    const slot = await this.#victim(whom);
+    await this.#untilItHolds(slot.life);
+    await wait(when * 100);
+    if (slot.command === null || slot.command.over) return await this.#term(whom, when);
+    const held = slot.life === null ? 0 : (await this.#heldBy(slot.life)).length;
+    const { life, ended } = await workers.term(slot, ENDS_WITHIN_MS);
+    const { name, pid } = life;
+    say(`term-worker: ${name}, which held ${held}`);
+    const { rows } = await server.database.pool.query<{ n: number }>(OPEN, [pid]);
+    const open = rows[0]?.n ?? 0;
+    if (open > 0) this.broken.push(`${name} was asked to end and left ${open} claims`);
+    // One that was just starting has nothing to put in order.
+    if (ended.code !== 0 && (held > 0 || ended.signal !== 'SIGTERM'))
+      this.broken.push(`${name} was asked to end: ${ended.signal ?? ended.code}, ${life.words().trim()}`);
+  }
+
   /** For a while: the relay may be left alone at the moment, and nobody hold anything. */
   async #untilItHolds(life: WorkerLife | null): Promise<void> {
     const end = performance.now() + HOLDS_WITHIN_MS;
@@ -191,8 +218,7 @@ export class Torturer {
   /** Nobody can be asked while the database is away; then this death says nothing about rescues. */
   async #heldBy({ pid }: WorkerLife): Promise<string[]> {
     try {
-      const { server, campaignId } = this.#rig;
-      const { rows } = await server.database.pool.query<{ address: string }>(HELD, [pid, campaignId]);
+      const { rows } = await this.#rig.server.database.pool.query<{ address: string }>(HELD, [pid]);
       return rows.map(({ address }) => address);
     } catch (error) {
       if (!isTransient(error)) throw error;
@@ -215,23 +241,23 @@ export class Torturer {
     const { importer, slices, say } = this.#rig;
     const slice = slices.shift();
     if (slice === undefined) throw new Error('there is nobody left to import');
-    const { from, to } = slice;
-    const left = await importer.killed(from, to, 0.5 + 0.4 * much);
+    const left = await importer.killed(slice, 0.5 + 0.4 * much);
     if (left > 0) this.broken.push(`an import that was killed left ${left} of its people`);
-    say(`kill-import: ${from} to ${to}; again from the beginning`);
+    const people = `${slice.from} to ${slice.to} of ${slice.campaign}`;
+    say(`kill-import: ${people}; again from the beginning`);
     this.#beside(
       wait(when * 300)
-        .then(() => importer.run(from, to))
-        .then(() => say(`import: ${from} to ${to} are there`)),
+        .then(() => importer.run(slice))
+        .then(() => say(`import: ${people} are there`)),
     );
   }
 
   async #fillDisk(): Promise<void> {
-    const { server, importer, campaign, say } = this.#rig;
+    const { server, importer, say } = this.#rig;
     const before = await server.fullDisks();
     server.disk?.fill();
     const full = wait(DISK_FULL_MS);
-    const { code, words } = await importer.refused(`${campaign}-other`, TOO_MANY_PEOPLE);
+    const { code, words } = await importer.refused(DRAFT, TOO_MANY_PEOPLE);
     await full;
     server.disk?.free();
     if (code === 0) this.broken.push('an import succeeded on a full disk');

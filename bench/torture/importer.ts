@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Database } from '../../src/database/connect.ts';
 import { isTransient } from '../../src/database/prepare.ts';
+import type { Share } from './campaigns.ts';
 import { csv } from './people.ts';
 import { Command } from './process.ts';
 
@@ -14,21 +15,21 @@ export interface ImporterOptions {
   readonly database: Database;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  readonly campaign: string;
 }
 
 /** `sendstate import`, from a pipe, so that the bench decides how far it is when it dies. */
 export class Importer {
   readonly #options: ImporterOptions;
+  #begun = 0;
 
   constructor(options: ImporterOptions) {
     this.#options = options;
   }
 
-  /** Persons `from` to `to`, again and again until they are in. */
-  async run(from: number, to: number): Promise<void> {
+  /** A share of the people, again and again until they are in. */
+  async run({ campaign, from, to }: Share): Promise<void> {
     for (let left = TRIES; ; left--) {
-      const command = this.#begin(this.#options.campaign);
+      const { command } = this.#begin(campaign);
       command.write(csv(from, to));
       command.closeInput();
       const { code } = await command.ended;
@@ -39,46 +40,55 @@ export class Importer {
   }
 
   /**
-   * The same, killed after a share of the rows went into the pipe and while its transaction is open.
+   * The same, killed after a part of the rows went into the pipe and while its transaction is open.
    * @returns how many of its people are in the table all the same: an import is all or nothing
    */
-  async killed(from: number, to: number, share: number): Promise<number> {
+  async killed({ campaign, from, to }: Share, part: number): Promise<number> {
     const text = csv(from, to);
-    const command = this.#begin(this.#options.campaign);
-    command.write(text.slice(0, Math.floor(text.length * share)));
-    await this.#inTransaction(command);
+    const { command, connection } = this.#begin(campaign);
+    command.write(text.slice(0, Math.floor(text.length * part)));
+    await this.#inTransaction(command, connection);
     command.signal('SIGKILL');
     await command.ended;
     const { rows } = await this.#options.database.pool.query<{ n: number }>(
       `select count(*) as n from campaign join recipient using (campaign_id)
        where name = $1 and (vars->>'number')::int between $2 and $3`,
-      [this.#options.campaign, from, to],
+      [campaign, from, to],
     );
     return rows[0]?.n ?? 0;
   }
 
   /** An import that the disk has no room for: its exit code and last words. */
   async refused(campaign: string, people: number): Promise<{ code: number | null; words: string }> {
-    const command = this.#begin(campaign);
+    const { command } = this.#begin(campaign);
     command.write(csv(1, people));
     command.closeInput();
     const { code } = await command.ended;
     return { code, words: command.lastWords };
   }
 
-  #begin(campaign: string): Command {
+  /** Each import has a name of its own on its connections, by which the server knows it. */
+  #begin(campaign: string): { command: Command; connection: string } {
     const { env, cwd } = this.#options;
-    return new Command(['import', campaign, '-', '--no-rejects'], env, cwd);
+    const connection = `sendstate-import-${++this.#begun}`;
+    const url = new URL(env.DATABASE_URL ?? '');
+    url.searchParams.set('application_name', connection);
+    const args = ['import', campaign, '-', '--no-rejects'];
+    return { command: new Command(args, { ...env, DATABASE_URL: url.href }, cwd), connection };
   }
 
-  /** Somebody holds the lock that an import takes, or the process has ended by itself. */
-  async #inTransaction(command: Command): Promise<void> {
+  /** This import holds the lock that an import takes, or its process has ended by itself. */
+  async #inTransaction(command: Command, connection: string): Promise<void> {
     const end = performance.now() + PATIENCE_MS;
     while (!command.over) {
       if (performance.now() > end) throw new Error(`the import does not begin: ${command.lastWords}`);
       try {
         const { rows } = await this.#options.database.pool.query<{ open: boolean }>(
-          `select exists (select from pg_locks where locktype = 'advisory' and granted) as open`,
+          `select exists (
+             select from pg_locks l join pg_stat_activity a using (pid)
+             where l.locktype = 'advisory' and l.granted and a.application_name = $1
+           ) as open`,
+          [connection],
         );
         if (rows[0]?.open === true) return;
       } catch (error) {

@@ -17,14 +17,14 @@ export async function countStarved(
     const life = lives.find((one) => one.pid === pid);
     if (life === undefined) continue;
     // Before its death it did beat; a burial belongs to the death that came before it.
-    if (life.deaths.some((at) => at <= buried && at >= beat - leaseSeconds * 1000)) continue;
+    if (life.deaths.some(({ at }) => at <= buried && at >= beat - leaseSeconds * 1000)) continue;
     // Since the database came back everybody has a whole lease again.
     const steady = Math.max(beat, ...absences.filter(({ to }) => to <= buried).map(({ to }) => to));
     const silent = ((buried - steady) / 1000).toFixed(2);
     if (buried - steady < leaseSeconds * 1000)
       broken.push(`${life.name} was presumed dead after ${silent} s in which it could have beaten`);
     else {
-      life.deaths.push(beat);
+      life.deaths.push({ at: beat, until: buried });
       say(`${life.name} got no time from this machine for ${silent} s and was presumed dead`);
     }
   }

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Database } from '../../src/database/connect.ts';
 import { isTransient } from '../../src/database/prepare.ts';
+import type { CampaignName } from './campaigns.ts';
 
 /** One look: rows and counters in one statement, and so in one snapshot. */
 export interface Look {
@@ -42,8 +43,19 @@ export async function look(database: Database, campaignId: number): Promise<Look
 
 const LOOK_EVERY_MS = 200;
 
-/** Looks again and again, and keeps what must never have been seen. */
-export class Monitor {
+/** What is looked at. */
+export interface Watched {
+  readonly name: CampaignName;
+  readonly campaignId: number;
+  /** How many people it will have in the end. */
+  readonly people: number;
+}
+
+/** Looks at a campaign again and again, and keeps what must never have been seen. */
+export class Monitor implements Watched {
+  readonly name: CampaignName;
+  readonly campaignId: number;
+  readonly people: number;
   /** The campaign said finished while somebody was waiting or claimed. */
   readonly finishedEarly: string[] = [];
   /** The largest distance between counters and rows that any look has found. */
@@ -51,14 +63,15 @@ export class Monitor {
   latest: Look | null = null;
   looks = 0;
   readonly #database: Database;
-  readonly #campaignId: number;
   #over = false;
   #failure: unknown = null;
   readonly #running: Promise<void>;
 
-  constructor(database: Database, campaignId: number) {
+  constructor(database: Database, { name, campaignId, people }: Watched) {
     this.#database = database;
-    this.#campaignId = campaignId;
+    this.name = name;
+    this.campaignId = campaignId;
+    this.people = people;
     this.#running = this.#run().catch((error: unknown) => {
       this.#failure = error;
     });
@@ -74,15 +87,21 @@ export class Monitor {
     await this.#running;
   }
 
+  async refresh(): Promise<void> {
+    const seen = await look(this.#database, this.campaignId);
+    this.latest = seen;
+    this.looks++;
+    this.drift = Math.max(this.drift, seen.drift);
+    if (seen.status === 'finished' && seen.waiting + seen.claimed > 0)
+      this.finishedEarly.push(
+        `${this.name} finished with ${seen.waiting} waiting and ${seen.claimed} claimed`,
+      );
+  }
+
   async #run(): Promise<void> {
     while (!this.#over) {
       try {
-        const seen = await look(this.#database, this.#campaignId);
-        this.latest = seen;
-        this.looks++;
-        this.drift = Math.max(this.drift, seen.drift);
-        if (seen.status === 'finished' && seen.waiting + seen.claimed > 0)
-          this.finishedEarly.push(`finished with ${seen.waiting} waiting and ${seen.claimed} claimed`);
+        await this.refresh();
       } catch (error) {
         if (!isTransient(error)) throw error;
       }

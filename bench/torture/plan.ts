@@ -2,6 +2,7 @@
 export const DEATHS = ['kill-worker', 'freeze-worker', 'kill-import', 'restart-database'] as const;
 /** Everything else that goes wrong in between. */
 export const TROUBLES = [
+  'term-worker',
   'stop-database',
   'end-connections',
   'fill-disk',
@@ -44,6 +45,7 @@ const DEATHS_PER_HUNDRED: Readonly<Partial<Record<Death, number>>> = {
 };
 /** Beside a hundred deaths so many. Those that make the breaker open, or the workers wait, cost seconds each. */
 const TROUBLES_PER_HUNDRED: Readonly<Record<Trouble, number>> = {
+  'term-worker': 8,
   'stop-database': 1,
   'end-connections': 8,
   'fill-disk': 3,

@@ -1,6 +1,6 @@
 import { openSync, writeSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { ACCEPTED, CUT, DOTTED, NAMED, REPLIED, WRONG } from './log.ts';
+import { ACCEPTED, CUT, DOTTED, LEFT, NAMED, REPLIED, WRONG } from './log.ts';
 import { greetingOf } from './people.ts';
 
 /** How the sink is told to misbehave. `count`: so many times; `ms`: for so long. */
@@ -77,6 +77,7 @@ class Session {
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
       open.delete(this);
+      if (this.#state !== 'over') note(LEFT, this.number);
       this.#state = 'over';
     });
     // A connection that comes while the sink hangs waits with it.

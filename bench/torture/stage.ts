@@ -3,13 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { sendstateCommand } from '../server.ts';
+import { CAMPAIGNS, type CampaignName, DRAFT, type Policies, policyOf } from './campaigns.ts';
 import { Importer } from './importer.ts';
 import { TEXT } from './people.ts';
 import type { SinkProcess } from './process.ts';
 import type { TortureServer } from './server.ts';
 import { Workers } from './workers.ts';
 
-export const CAMPAIGN = 'torture';
 /** Connections of each worker. */
 export const CONNECTIONS = 5;
 /** What the client waits for a reply, seconds: short, so that a relay that hangs is given up within a run. */
@@ -19,18 +19,18 @@ export const FINAL_TIMEOUT = 5;
 const MAX_ATTEMPTS = 100;
 
 export interface StageOptions {
-  readonly policy: 'resend' | 'hold';
+  readonly policies: Policies;
   readonly workers: number;
   /** Arguments of `sendstate work`. */
   readonly workArguments: readonly string[];
   readonly say: (line: string) => void;
 }
 
-/** A campaign with a draft beside it, and the commands that are given to it. */
+/** The campaigns with a draft beside them, and the commands that are given to them. */
 export interface Stage {
-  readonly campaignId: number;
+  readonly campaignIds: Readonly<Record<CampaignName, number>>;
   readonly importer: Importer;
-  start(): Promise<void>;
+  start(name: CampaignName): Promise<void>;
   startWorkers(): Workers;
 }
 
@@ -39,7 +39,7 @@ const execute = promisify(execFile);
 export async function setStage(
   server: TortureServer,
   sink: SinkProcess,
-  { policy, workers, workArguments, say }: StageOptions,
+  { policies, workers, workArguments, say }: StageOptions,
 ): Promise<Stage> {
   const cwd = path.join(server.scratch, 'work');
   await mkdir(cwd);
@@ -51,7 +51,7 @@ export async function setStage(
       env: { PATH: process.env.PATH, HOME: cwd, ...env },
     });
   };
-  for (const name of [CAMPAIGN, `${CAMPAIGN}-other`]) {
+  const create = async (name: string, policy: string) => {
     const message = [
       '--from',
       'Torture <news@example.com>',
@@ -69,18 +69,25 @@ export async function setStage(
       policy,
     ];
     await sendstate('create', name, ...message, ...retries);
-  }
-  const { rows } = await server.database.pool.query<{ campaign_id: number }>(
-    'select campaign_id from campaign where name = $1',
-    [CAMPAIGN],
-  );
+    const { rows } = await server.database.pool.query<{ campaign_id: number }>(
+      'select campaign_id from campaign where name = $1',
+      [name],
+    );
+    return rows[0]?.campaign_id ?? 0;
+  };
+  await create(DRAFT, 'resend');
+  const [one, other] = CAMPAIGNS;
+  const campaignIds = {
+    [one]: await create(one, policyOf(one, policies)),
+    [other]: await create(other, policyOf(other, policies)),
+  };
   const relay = (name: string) =>
     `smtp://127.0.0.1:${sink.port}?name=${name}&connections=${CONNECTIONS}` +
     `&connect-timeout=3&command-timeout=${COMMAND_TIMEOUT}&final-timeout=${FINAL_TIMEOUT}`;
   return {
-    campaignId: rows[0]?.campaign_id ?? 0,
-    importer: new Importer({ database: server.database, env, cwd, campaign: CAMPAIGN }),
-    start: () => sendstate('start', CAMPAIGN),
+    campaignIds,
+    importer: new Importer({ database: server.database, env, cwd }),
+    start: (name) => sendstate('start', name),
     startWorkers: () =>
       new Workers({
         count: workers,

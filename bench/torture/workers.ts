@@ -1,13 +1,19 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Command } from './process.ts';
+import { Command, type Ended } from './process.ts';
+
+/** A death for the others, milliseconds since the epoch: it was killed, or was silent beyond its lease. */
+export interface Silence {
+  readonly at: number;
+  /** When its process was gone, or awake again, or it was buried. */
+  until: number;
+}
 
 /** One worker process and how it ended. */
 export interface WorkerLife {
   /** What it calls itself in EHLO. */
   readonly name: string;
   readonly pid: number;
-  /** Times it died for others: killed, or silent beyond its lease. Milliseconds since the epoch. */
-  readonly deaths: number[];
+  readonly deaths: Silence[];
   /** It was killed, or asked to end; else an end is news. */
   expected: boolean;
   /** It ended although nobody asked: its last words. */
@@ -64,11 +70,29 @@ export class Workers {
     if (command === null || life === null) throw new Error('there is no worker to kill');
     life.expected = true;
     const at = Date.now();
-    life.deaths.push(at);
+    const death: Silence = { at, until: Number.POSITIVE_INFINITY };
+    life.deaths.push(death);
     command.signal('SIGKILL');
     await command.ended;
+    death.until = Date.now();
     void wait(replaceAfterMs).then(() => this.#start(slot));
     return { life, at };
+  }
+
+  /** SIGTERM; another one takes its place when it is gone, which it must be within `patienceMs`. Returns how it ended. */
+  async term(slot: Slot, patienceMs: number): Promise<{ life: WorkerLife; ended: Ended }> {
+    const { command, life } = slot;
+    if (command === null || life === null) throw new Error('there is no worker to end');
+    life.expected = true;
+    command.signal('SIGTERM');
+    const impatient = setTimeout(() => {
+      life.deaths.push({ at: Date.now(), until: Number.POSITIVE_INFINITY });
+      command.signal('SIGKILL');
+    }, patienceMs);
+    const ended = await command.ended;
+    clearTimeout(impatient);
+    this.#start(slot);
+    return { life, ended };
   }
 
   /** SIGSTOP for so long, then SIGCONT. Resolves when it is awake again. */
@@ -76,10 +100,12 @@ export class Workers {
     const { command, life } = slot;
     if (command === null || life === null) throw new Error('there is no worker to freeze');
     slot.frozen = true;
-    life.deaths.push(Date.now());
+    const death: Silence = { at: Date.now(), until: Number.POSITIVE_INFINITY };
+    life.deaths.push(death);
     command.signal('SIGSTOP');
     await wait(ms);
     command.signal('SIGCONT');
+    death.until = Date.now();
     slot.frozen = false;
     return life;
   }

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { CAMPAIGNS, campaignsOfPeople, sharesOf } from '../../bench/torture/campaigns.ts';
 import { readLog } from '../../bench/torture/log.ts';
 import { DEATHS, KINDS, type Kind, plan } from '../../bench/torture/plan.ts';
-import { slicesOf } from '../../bench/torture/run.ts';
 
 const options = { seed: 7, kills: 100, recipients: 10_000, kinds: KINDS };
 const isDeath = (kind: Kind) => (DEATHS as readonly Kind[]).includes(kind);
@@ -50,15 +50,19 @@ describe('the plan of the torture bench', () => {
         fc.integer({ min: 400, max: 5_000 }),
         (seed, kills, recipients) => {
           const faults = plan({ seed, kills, recipients, kinds: KINDS });
-          const { first, slices } = slicesOf(recipients, faults);
+          const { first, slices } = sharesOf(recipients, faults);
           expect(slices).toHaveLength(faults.filter(({ kind }) => kind === 'kill-import').length);
-          let next = first + 1;
-          for (const { from, to } of slices) {
+          let next = 1;
+          for (const { from, to } of [...first, ...slices]) {
             expect(from).toBe(next);
             expect(to).toBeGreaterThanOrEqual(from);
             next = to + 1;
           }
           expect(next).toBe(recipients + 1);
+          const campaigns = [...campaignsOfPeople({ first, slices }).values()];
+          expect(campaigns).toHaveLength(recipients);
+          for (const name of CAMPAIGNS)
+            expect(campaigns.filter((one) => one === name).length).toBeGreaterThan(recipients / 5);
         },
       ),
     );
@@ -67,7 +71,7 @@ describe('the plan of the torture bench', () => {
 
 describe("the sink's account", () => {
   test('tells what was named, taken, answered and cut off; an unfinished line is not read', () => {
-    const { mails, cut, wrong } = readLog(
+    const { mails, cut, left, wrong } = readLog(
       [
         'N 100 1 1 w1 a@example.com',
         'D 101 1',
@@ -77,14 +81,24 @@ describe("the sink's account", () => {
         'D 105 2',
         'W 106 2',
         'C 107 1 reset',
+        'Q 108 2',
         'N 108 3 2 w2 c@exa',
       ].join('\n'),
     );
     expect(mails).toMatchObject([
-      { number: 1, client: 'w1', address: 'a@example.com', accepted: 102, dotted: true, reply: 250 },
+      {
+        number: 1,
+        client: 'w1',
+        address: 'a@example.com',
+        named: 100,
+        dotted: 101,
+        accepted: 102,
+        reply: 250,
+      },
       { number: 2, address: 'b@example.com', accepted: 106, reply: null },
     ]);
     expect([...cut]).toEqual([[1, 'reset']]);
+    expect([...left]).toEqual([[2, 108]]);
     expect(wrong).toEqual(['b@example.com']);
   });
 
