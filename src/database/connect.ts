@@ -42,9 +42,10 @@ export interface OpenOptions {
    * any of these statements takes, and than others should hold a lock.
    */
   readonly answerWithinMs?: number | undefined;
+  /**
    * Milliseconds until a statement without an answer fails, and its connection is given up with it: after a failover the old
-   * one may never say anything again. Default: never, an import may take long; where a
-   * person waits and asks again there should be a limit.
+   * one may never say anything again. Default: never, for an import may take long; where
+   * a person waits and asks again there should be a limit.
    */
   readonly queryTimeoutMs?: number | undefined;
   /**

@@ -6,6 +6,7 @@ import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { blocksOf, textOf } from '../docs/markdown.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
+import { endProcesses, runCli, startCli } from '../support/process.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 
@@ -38,6 +39,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
+  await endProcesses();
   await relay.close();
   for (const role of ROLES) await fresh.pool.query(`drop owned by ${role}; drop role ${role}`);
   await fresh.drop();
@@ -167,4 +169,54 @@ test('the audit role reads everything and writes nothing', async () => {
     await refused(pool, `update recipient set vars = '{}'`);
     await refused(pool, 'create table mine ()');
   });
+});
+
+test('the worker role at the command line: work with a rate of the relay, status, recipients, cancel, a pause for policy', async () => {
+  const refusing = await startCapture({
+    policy: () => ({ at: 'final', reply: '554 5.7.1 This looks like spam to us' }),
+  });
+  try {
+    const cli = (smtpUrl: string) => ({ env: { DATABASE_URL: urlOf('worker'), SMTP_URL: smtpUrl } });
+    const paced = cli(`${relay.url}?label=paced&rate=200/s&connections=2`);
+    const sent = await runningCampaign(fresh.database, 30);
+    const ok = async (...args: string[]) => {
+      const ended = await runCli(args, paced);
+      expect(ended.stderr + ended.code).toMatch(/0$/);
+      return ended.stdout;
+    };
+    await ok('work', '--drain');
+    expect(await ok('status')).toContain(sent.name);
+    expect(await ok('status', sent.name)).toContain('finished');
+    expect(await ok('recipients', sent.name, '--outcome', 'sent')).toContain('person1@example.com');
+    expect((await fresh.pool.query(`select 1 from relay_pace where label = 'paced'`)).rowCount).toBe(1);
+
+    const doomed = await runningCampaign(fresh.database, 100, { rate: 1 });
+    const worker = await startCli(['work'], paced);
+    await expect
+      .poll(
+        async () =>
+          (await fresh.pool.query('select 1 from claim where campaign_id = $1', [doomed.campaignId]))
+            .rowCount,
+        { timeout: 30_000 },
+      )
+      .toBeGreaterThan(0);
+    await ok('cancel', doomed.name);
+    const left = 'select count(*)::int as n from recipient where campaign_id = $1 and send_state <> 2';
+    await expect
+      .poll(async () => (await fresh.pool.query(left, [doomed.campaignId])).rows, { timeout: 30_000 })
+      .toEqual([{ n: 0 }]);
+    worker.signal('SIGTERM');
+    expect((await worker.ended).code).toBe(0);
+    await countersAgree(fresh.database, doomed.campaignId);
+
+    const spam = await runningCampaign(fresh.database, 400);
+    expect((await runCli(['work', '--drain', '--window', '20'], cli(refusing.url))).code).toBe(0);
+    const { rows } = await fresh.pool.query(
+      'select status, status_reason from campaign where campaign_id = $1',
+      [spam.campaignId],
+    );
+    expect(rows).toEqual([{ status: 'paused', status_reason: expect.stringContaining('looks like spam') }]);
+  } finally {
+    await refusing.close();
+  }
 });

@@ -15,6 +15,8 @@ export interface CliOptions {
   readonly cwd?: string;
   /** Written to standard input, which is then closed. Default: closed at once. */
   readonly input?: string | Buffer;
+  /** Another program than this version's src/cli.ts. */
+  readonly program?: string;
 }
 
 export interface Ended {
@@ -114,7 +116,7 @@ async function nowhere(): Promise<string> {
 /** Starts `sendstate` with these arguments; the test file calls `endProcesses` in afterEach. */
 export async function startCli(args: readonly string[], options: CliOptions = {}): Promise<CliProcess> {
   const cwd = options.cwd ?? (await nowhere());
-  const child = spawn(process.execPath, [CLI, ...args], {
+  const child = spawn(process.execPath, [options.program ?? CLI, ...args], {
     cwd,
     env: {
       PATH: process.env.PATH,

@@ -83,6 +83,8 @@ class HostileSession {
   #recipient = '';
   #inData = false;
   #deaf = false;
+  /** Lines of AUTH LOGIN that are still asked for. */
+  #asked = 0;
 
   constructor(
     socket: Socket,
@@ -122,7 +124,10 @@ class HostileSession {
     const bdat = /^BDAT (\d+) LAST$/.exec(line);
     if (bdat === null) {
       this.#input = this.#input.slice(end + 2);
-      this.#command(line);
+      if (this.#asked > 0) {
+        this.#asked--;
+        this.#answerLogin();
+      } else this.#command(line);
       return true;
     }
     const size = Number(bdat[1]);
@@ -161,8 +166,8 @@ class HostileSession {
       const lines = ['hostile', ...this.#extensions];
       this.#say(lines.map((one, i) => `250${i === lines.length - 1 ? ' ' : '-'}${one}`).join('\r\n'));
     } else if (verb === 'MAIL') {
-      this.#say(this.#sender ? '503 5.5.1 nested MAIL' : '250 2.1.0 sender');
-      this.#sender = true;
+      const said = this.#say(this.#sender ? '503 5.5.1 nested MAIL' : '250 2.1.0 sender');
+      this.#sender ||= !/^[45]/.test(said);
     } else if (verb === 'RCPT') {
       this.#rcpt(line.slice(9, -1));
     } else if (verb === 'DATA') {
@@ -172,6 +177,10 @@ class HostileSession {
       this.#sender = false;
       this.#recipient = '';
       this.#say('250 2.0.0 reset');
+    } else if (verb === 'AUTH') {
+      // PLAIN says all at once; LOGIN is asked for the name and the password.
+      this.#asked = / PLAIN /.test(line) ? 0 : 2;
+      this.#answerLogin();
     } else if (verb === 'QUIT') {
       this.#say('221 2.0.0 bye');
       this.#cutWhenDrained = true;
@@ -180,12 +189,18 @@ class HostileSession {
     }
   }
 
+  #answerLogin(): void {
+    this.#say(this.#asked > 0 ? '334 VXNlcm5hbWU6' : '235 2.7.0 welcome');
+  }
+
   #rcpt(to: string): void {
-    if (to.startsWith('reject')) this.#say('550 5.1.1 no such user');
+    if (!this.#sender) this.#say('503 5.5.1 MAIL first');
+    else if (to.startsWith('reject')) this.#say('550 5.1.1 no such user');
     else if (to.startsWith('defer')) this.#say('450 4.2.0 later');
     else {
-      this.#recipient = to;
-      this.#say('250 2.1.5 recipient');
+      const said = this.#say('250 2.1.5 recipient');
+      // Whom it refuses it does not know, whatever comes next.
+      if (!/^[45]/.test(said)) this.#recipient = to;
     }
   }
 

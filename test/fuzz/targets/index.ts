@@ -1,10 +1,11 @@
 import type { Target } from '../target.ts';
 import { addresses } from './addresses.ts';
-import { commands, sql } from './commands.ts';
+import { commands, lasting } from './commands.ts';
 import { csv } from './csv.ts';
 import { dots, messages } from './messages.ts';
 import { relay } from './relay.ts';
 import { replies } from './replies.ts';
+import { sql } from './sql.ts';
 import { templates } from './templates.ts';
 import { urls } from './urls.ts';
 
@@ -19,5 +20,6 @@ export const TARGETS: readonly Target[] = [
   relay,
   urls,
   commands,
+  lasting,
   sql,
 ];

@@ -39,6 +39,20 @@ const NAMES = [
 ];
 const now = new Date('2026-03-01T09:00:00Z');
 
+/** What a value is in html, by a table of its own and not the composer's. */
+function escaped(value: string): string {
+  const names: Readonly<Record<string, string>> = {
+    '&': 'amp',
+    '<': 'lt',
+    '>': 'gt',
+    '"': 'quot',
+    "'": '#x27',
+    '`': '#x60',
+    '=': '#x3D',
+  };
+  return [...value].map((letter) => (names[letter] === undefined ? letter : `&${names[letter]};`)).join('');
+}
+
 /** What arrives reads as it was meant, and holds nothing else. */
 async function checkParts(raw: Buffer, v: string, w: string): Promise<void> {
   const parsed = await simpleParser(raw, { skipHtmlToText: true, skipTextToHtml: true, skipTextLinks: true });
@@ -67,6 +81,9 @@ async function checkParts(raw: Buffer, v: string, w: string): Promise<void> {
   const lines = (value: string): string => value.toWellFormed().replace(/\r\n|\r/g, '\n');
   const meant = `${lines(v)}${lines(w)}\n${lines(v)}\n${lines(w)}`.trimEnd();
   assert.equal((parsed.text ?? '').replace(/\r\n/g, '\n').trimEnd(), meant);
+  const [safeV, safeW] = [lines(escaped(v)), lines(escaped(w))];
+  const html = `<p>${safeV}</p>${lines(v)}${safeW}\n${safeV}`.trimEnd();
+  assert.equal((parsed.html || '').replace(/\r\n/g, '\n').trimEnd(), html);
 }
 
 function checkBytes({ raw }: ComposedMessage): void {
