@@ -47,7 +47,7 @@ export function rawFigures({
   });
   return {
     kind: 'sendstate-bench',
-    format: 1,
+    format: 2,
     at: '2026-01-02T03:04:05.000Z',
     minutes: 20,
     settings: {
@@ -100,6 +100,7 @@ export function rawFigures({
     tell: [],
     growth: [],
     table: null,
+    profile: null,
     leftOut: [],
     faults,
   };
