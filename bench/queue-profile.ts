@@ -4,6 +4,7 @@ import type { Place } from './contract.ts';
 import type { Share } from './cpu-profile.ts';
 import { databaseUrl } from './designs/database.ts';
 import { usedBetween, usedBy } from './processes.ts';
+import { compareWays, type Way } from './queue-ways.ts';
 import type { RoleJob } from './role.ts';
 import type { Line, Stage } from './stage.ts';
 
@@ -19,10 +20,15 @@ export interface QueueProfile {
   readonly waits: readonly Share[];
   /** The consumer's functions by their own time. */
   readonly functions: readonly Share[];
+  /** The same statements by every way in which they are measured here. */
+  readonly ways: readonly Way[];
 }
 
 /** Between two looks at what Postgres does, milliseconds. */
 const LOOK_MS = 10;
+
+/** Rounds of each way to measure it. */
+const ROUNDS = 3;
 
 /** One round of the queue alone with everybody watching. @throws when the design is not on Postgres */
 export async function runProfile(
@@ -31,6 +37,16 @@ export async function runProfile(
   people: number,
   patienceMs: number,
 ): Promise<QueueProfile> {
+  const watched = await watchedRound(stage, line, people, patienceMs);
+  return { ...watched, ways: await compareWays(stage, line, people, ROUNDS, patienceMs) };
+}
+
+async function watchedRound(
+  stage: Stage,
+  line: Line,
+  people: number,
+  patienceMs: number,
+): Promise<Omit<QueueProfile, 'ways'>> {
   const { design } = line;
   const { place, broker } = await stage.set(line, people);
   if (broker === null || design.broker !== 'postgres')
