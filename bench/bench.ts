@@ -10,6 +10,7 @@ import { Figures } from './figures.ts';
 import { readMachine } from './machine.ts';
 import type { Measuring, Raw } from './raw.ts';
 import { writeReport } from './report/write.ts';
+import { Runs } from './runs.ts';
 import { say } from './server.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { linesOf, Stage } from './stage.ts';
@@ -20,7 +21,7 @@ import { sinkLimit, VerifyingSink } from './verifying-sink.ts';
  * The same job, a campaign of personalised mails, on a table, on RabbitMQ, on Kafka and on what else there is; every mail verified
  * at the sink.
  *
- *   npm run bench                                      all designs, about 25 minutes
+ *   npm run bench                                      all designs, about 48 minutes
  *   npm run bench -- --profile quick                   every design once, about two minutes
  *   npm run bench -- --designs postgres,rabbitmq,kafka --recipients 10000 --rounds 3 --json
  *   npm run bench -- --profile full --report           and docs/benchmarks/ from it
@@ -54,7 +55,7 @@ async function measure(settings: Settings, stopped: Promise<never>): Promise<Raw
     const lines = designs.flatMap((design) => linesOf(design, settings.profile === 'full'));
     const raw: Measuring = {
       kind: 'sendstate-bench',
-      format: 1,
+      format: 2,
       at: new Date().toISOString(),
       minutes: 0,
       settings: kept,
@@ -73,10 +74,11 @@ async function measure(settings: Settings, stopped: Promise<never>): Promise<Raw
       tell: [],
       growth: [],
       table: null,
+      profile: null,
       leftOut,
       faults: [],
     };
-    const figures = new Figures(new Stage(sink, pool, settings.connections), settings, lines, raw);
+    const figures = new Figures(new Runs(new Stage(sink, pool, settings.connections), settings, lines, raw));
     await Promise.race([figures.measure(), stopped]);
     raw.brokers = pool.all().map(({ name, tier, broker }) => {
       const { version, configuration } = broker;

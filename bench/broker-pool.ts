@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Broker, startBroker } from './brokers/index.ts';
+import { now } from './clock.ts';
 import type { BrokerName, Tier } from './contract.ts';
 
 /** A broker that is looked after by the pool. */
@@ -11,6 +12,9 @@ export interface Pooled {
 
 /** After a broker was frozen: time for its own timers to have fired before anybody is connected, milliseconds. */
 const THAW_MS = 300;
+/** How long it may take to answer again, and the time between two questions, milliseconds. */
+const ANSWER_MS = 30_000;
+const AGAIN_MS = 50;
 
 /**
  * The brokers of a benchmark: each started once, when it is first needed, and frozen (SIGSTOP) while another one is measured. It
@@ -19,6 +23,8 @@ const THAW_MS = 300;
 export class BrokerPool {
   readonly #brokers = new Map<string, Pooled>();
   readonly #frozen = new Set<string>();
+  /** Every broker that was started, stopped ones too. */
+  readonly #started = new Map<string, Pooled>();
   /** A start that is under way: whoever stops everything waits for it, so that it does not outlive the pool. */
   #starting: Promise<unknown> = Promise.resolve();
   #stopped = false;
@@ -31,20 +37,31 @@ export class BrokerPool {
     if (name === 'none') return null;
     const known = this.#brokers.get(key);
     if (known !== undefined) {
-      if (this.#thaw(key, known.broker)) await wait(THAW_MS);
+      if (this.#thaw(key, known.broker)) await awake(known);
       return known.broker;
     }
     const start = startBroker(name, tier).then((broker) => {
       this.#brokers.set(key, { name, tier, broker });
+      this.#started.set(key, { name, tier, broker });
       return broker;
     });
     this.#starting = start.catch(() => undefined);
     return await start;
   }
 
-  /** Every broker that was started. */
+  /** Every broker that was started, for its version and its settings. */
   all(): readonly Pooled[] {
-    return [...this.#brokers.values()];
+    return [...this.#started.values()];
+  }
+
+  /** Ends one that was killed and came back: whoever is measured next gets a new one, as everybody else had. */
+  async retire(name: BrokerName, tier: Tier): Promise<void> {
+    const key = `${name}:${tier}`;
+    const known = this.#brokers.get(key);
+    if (known === undefined) return;
+    this.#brokers.delete(key);
+    this.#frozen.delete(key);
+    await known.broker.stop();
   }
 
   async stop(): Promise<void> {
@@ -69,6 +86,15 @@ export class BrokerPool {
     if (!this.#frozen.delete(key)) return false;
     signalAll(broker, 'SIGCONT');
     return true;
+  }
+}
+
+async function awake({ name, broker }: Pooled): Promise<void> {
+  await wait(THAW_MS);
+  const deadline = now() + ANSWER_MS;
+  while (!(await broker.answers())) {
+    if (now() > deadline) throw new Error(`${name} was frozen and does not answer any more`);
+    await wait(AGAIN_MS);
   }
 }
 

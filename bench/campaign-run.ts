@@ -1,7 +1,7 @@
 import { within } from './clock.ts';
 import type { Place } from './contract.ts';
 import { countOf, type Failures, NO_FAILURES } from './fate.ts';
-import { memoryMbOf, usedBetween, usedBy } from './processes.ts';
+import { PeakMemory, usedBetween, usedBy } from './processes.ts';
 import type { RoleJob, RoleResult } from './role.ts';
 import { RoleProcess } from './role-process.ts';
 import type { Seen } from './sink-book.ts';
@@ -31,7 +31,7 @@ export interface CampaignRun {
   readonly mailsPerSecond: number;
   readonly drainPerSecond: number;
   readonly cpuSeconds: ByPart;
-  /** Peak of publisher and consumer; the broker's at the end. 10^6 bytes. */
+  /** Peaks while people went in and out, 10^6 bytes; the broker's as sampled. */
   readonly memoryMb: ByPart;
   /** What the broker's processes caused to be written to storage, from the first person to the last checkpoint. */
   readonly writtenBytes: number | null;
@@ -79,9 +79,7 @@ export async function runCampaign(stage: Stage, line: Line, options: CampaignOpt
     const disk = broker === null ? null : await dataBytes(design.broker, broker);
     const device = broker === null ? null : await deviceBytes(broker.dataDirectory);
     const before = await reading(stage, line, place, pids);
-    const published = await playWithin(patienceMs, jobOf(stage, line, place, 'publish'));
-    const consumed = await playWithin(patienceMs, jobOf(stage, line, place, 'consume'));
-    const brokerMb = memoryMbOf(pids());
+    const [published, consumed, brokerMb] = await bothRoles(stage, line, place, pids, patienceMs);
     const after = await reading(stage, line, place, pids);
     if (design.broker === 'postgres') await checkpoint(place);
     const settled = usedBy(pids());
@@ -118,6 +116,24 @@ export async function runCampaign(stage: Stage, line: Line, options: CampaignOpt
     };
   } finally {
     await design.dispose(place);
+  }
+}
+
+/** In and out, and the most memory that the broker had meanwhile. */
+async function bothRoles(
+  stage: Stage,
+  line: Line,
+  place: Place,
+  pids: () => readonly number[],
+  patienceMs: number,
+): Promise<[RoleResult, RoleResult, number | null]> {
+  const memory = new PeakMemory(pids);
+  try {
+    const published = await playWithin(patienceMs, jobOf(stage, line, place, 'publish'));
+    const consumed = await playWithin(patienceMs, jobOf(stage, line, place, 'consume'));
+    return [published, consumed, memory.stop()];
+  } finally {
+    memory.stop();
   }
 }
 

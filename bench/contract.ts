@@ -73,6 +73,8 @@ export interface Consuming {
    * textbook, the loop); everybody else calls `deliver`. Null: there is no mail, `deliver` answers at once.
    */
   readonly relay?: string | null;
+  /** Called whenever all that was handed out so far is settled at the broker, durably as far as the tier says; the last time counts. */
+  readonly settled?: () => void;
 }
 
 /**
@@ -113,10 +115,10 @@ export interface Design {
    */
   consume(place: Place, consuming: Consuming): Promise<void>;
   /**
-   * Queue only, where `consume` cannot do without mail: moves everybody through, every step durable, and returns. Designs
-   * without it are measured by `consume` with a `deliver` that answers `sent` at once.
+   * Queue only, where `consume` cannot do without mail: moves everybody through, every step durable, says `settled`, and
+   * returns. Designs without it are measured by `consume` with a `deliver` that answers `sent` at once.
    */
-  drainWithoutMail?(place: Place, capacity: number): Promise<void>;
+  drainWithoutMail?(place: Place, settled: () => void): Promise<void>;
   standing(place: Place): Promise<Standing>;
   /** Who ended without a mail; null: it cannot tell. */
   deadLetters(place: Place): Promise<readonly DeadLetter[] | null>;

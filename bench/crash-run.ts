@@ -31,6 +31,20 @@ export interface CrashOptions {
   readonly patienceMs: number;
 }
 
+/** What a killed consumer or broker must not lead to, by what the design says itself; null: nothing of it. */
+export function crashFault(
+  { key, design, tier }: Line,
+  { killed, lost, stuck, wrong }: CrashRun,
+): string | null {
+  const after = (killed === 'consumer' ? design.afterConsumerKilled : design.afterBrokerKilled) ?? 'resumes';
+  const when = `after the ${killed} was killed`;
+  if (wrong > 0) return `${key}: ${wrong} wrong mails ${when}`;
+  // The best tier of a design is what its promise is about; a cache promises nothing.
+  if (lost > 0 && tier === 'A') return `${key}: ${lost} lost ${when}`;
+  if (stuck > 0 && after === 'resumes') return `${key}: ${stuck} stuck ${when}, and it says that it resumes`;
+  return null;
+}
+
 /** Share of the mails after which is killed. */
 const MIDDLE = 1 / 3;
 
@@ -79,6 +93,7 @@ export async function runCrash(
   } finally {
     await consumers.kill();
     await design.dispose(place);
+    if (killed === 'broker') await stage.pool.retire(design.broker, line.tier);
   }
 }
 

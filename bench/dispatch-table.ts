@@ -42,13 +42,15 @@ export async function fillCampaign(url: string, rows: number): Promise<number> {
 /**
  * Moves every recipient of a campaign through 0→1→2 without mail: claims of `batch`, all results of a claim in one
  * statement, and in the same statement the handed-over mark of the next claim, which is made one ahead as the worker
- * does it. Claim rows, fencing, marks, counters and timeline are all in place.
+ * does it. Claim rows, fencing, marks, counters and timeline are all in place. `settled` is called when the last result is
+ * committed; what follows checks the table.
  */
 export async function dispatch(
   url: string,
   campaignId: number,
   clients: number,
   batch: number,
+  settled: () => void = () => undefined,
 ): Promise<DispatchRun> {
   const app = await open({ databaseUrl: url, max: clients * 2 });
   try {
@@ -58,6 +60,7 @@ export async function dispatch(
     const cpu = process.cpuUsage();
     const start = performance.now();
     const done = await Promise.all(Array.from({ length: clients }, () => client(app, campaignId, batch)));
+    settled();
     const seconds = (performance.now() - start) / 1000;
     const used = process.cpuUsage(cpu);
     const rows = done.reduce((sum, n) => sum + n, 0);

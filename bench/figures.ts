@@ -1,188 +1,148 @@
-import { messageOf } from '../src/errors.ts';
-import { type CampaignRun, faultOf, runCampaign } from './campaign-run.ts';
-import { now } from './clock.ts';
-import { type CrashRun, runCrash } from './crash-run.ts';
-import { NO_FAILURES } from './fate.ts';
+import type { CrashRun } from './crash-run.ts';
+import { crashFault, runCrash } from './crash-run.ts';
+import { runProfile } from './queue-profile.ts';
 import { runQueue } from './queue-run.ts';
-import type { Measuring } from './raw.ts';
+import { ALWAYS, PATIENCE_MS, type Runs } from './runs.ts';
 import { median, say } from './server.ts';
-import type { Settings } from './settings.ts';
-import type { Line, Stage } from './stage.ts';
-import { randomFrom, shuffled } from './statistics.ts';
+import type { Line } from './stage.ts';
 import { tableBytes } from './table-bytes.ts';
 import { runTell } from './tell-run.ts';
 
-/** People of the run that tells how fast a line is before anything is measured. */
-const TRIAL = 500;
-/** Seconds that one run of a slow line may take; it is measured with fewer people instead. */
-const SLOW_SECONDS = 6;
 /** Seconds of a run against a distant relay. */
 const FAR_SECONDS = 4;
-/** A single run that takes longer is given up, milliseconds. */
-const PATIENCE_MS = 180_000;
+/** People of the first look at a queue, and how long one round of it may take, seconds. */
+const QUEUE_TRIAL = 10_000;
+const QUEUE_SECONDS = 12;
+/** Rounds of the queue alone. */
+const QUEUE_ROUNDS = 3;
 /** Reply delays that leave a middle to kill in, and time to ask, milliseconds. */
 const CRASH_DELAY_MS = 5;
 const TELL_DELAY_MS = 10;
+/** How long is waited for people who, by the design's own account, nobody will ever come back for, milliseconds. */
+const STUCK_PATIENCE_MS = 15_000;
+/** The table and its two rivals: what has to be measured at any size, however long it takes. */
+const MAIN = ['postgres', 'rabbitmq', 'kafka'];
 
 const shown = (value: number) => Math.round(value).toLocaleString('en-US');
 
-/** All figures of a benchmark, the most important first; each line's runs verified. */
+/**
+ * All figures of a benchmark, each line's runs verified: first every figure once, then rounds for as long as there is time. What
+ * does not fit is written down as left out.
+ */
 export class Figures {
-  readonly #stage: Stage;
-  readonly #settings: Settings;
-  readonly #lines: readonly Line[];
-  readonly #raw: Measuring;
-  readonly #random: () => number;
-  readonly #deadline: number;
-  /** Mails per second of a line, as far as is known. */
-  readonly #rates = new Map<string, number>();
+  readonly #runs: Runs;
+  /** People per second through a queue without mail, as far as is known. */
+  readonly #queueRates = new Map<string, number>();
 
-  constructor(stage: Stage, settings: Settings, lines: readonly Line[], raw: Measuring) {
-    this.#stage = stage;
-    this.#settings = settings;
-    this.#lines = lines;
-    this.#raw = raw;
-    this.#random = randomFrom(settings.seed);
-    this.#deadline = now() + settings.minutes * 60_000;
+  constructor(runs: Runs) {
+    this.#runs = runs;
   }
 
   async measure(): Promise<void> {
-    await this.#trial();
-    await this.#campaigns();
+    const quick = this.#runs.settings.profile === 'quick';
+    if (!quick) {
+      await this.#runs.trial();
+      await this.#campaigns(0);
+    }
+    await this.#campaigns(1);
     await this.#failures();
-    await this.#queues();
-    await this.#latencies();
+    if (quick) await this.#queues(1);
     await this.#crashes();
     await this.#tells();
+    await this.#latencies();
+    if (!quick) {
+      await this.#queues(0);
+      await this.#queues(1);
+    }
+    await this.#profile();
     await this.#growth();
+    await this.#rounds();
   }
 
-  get #late(): boolean {
-    return now() > this.#deadline;
-  }
-
-  get #order(): Line[] {
-    return shuffled(this.#lines, this.#random);
-  }
-
-  /** Runs one thing of a line; an error is written down and the others go on. */
-  async #try<T>(line: Line, what: string, run: () => Promise<T>): Promise<T | null> {
-    try {
-      return await run();
-    } catch (error) {
-      const fault = `${line.key}, ${what}: ${messageOf(error)}`;
-      this.#raw.faults.push(fault);
-      say(`  ${fault}`);
-      return null;
+  async #rounds(): Promise<void> {
+    const { rounds } = this.#runs.settings;
+    for (let round = 2; round <= rounds && this.#runs.secondsLeft > 0; round++) {
+      await this.#campaigns(round);
+      if (round <= QUEUE_ROUNDS) await this.#queues(round);
     }
   }
 
-  /** How fast each line is, so that slow ones get fewer people; warms the brokers up. */
-  async #trial(): Promise<void> {
-    if (this.#settings.profile === 'quick') return;
-    for (const line of this.#lines) {
-      const people = line.design.oneAtATime === true ? TRIAL / 5 : Math.min(TRIAL, this.#settings.recipients);
-      const options = { people, delayMs: 0, patienceMs: PATIENCE_MS };
-      const run = await this.#try(line, 'trial', () => runCampaign(this.#stage, line, options));
-      if (run !== null) this.#rates.set(line.key, run.mailsPerSecond);
+  /** Round 0 warms up and is discarded. */
+  async #campaigns(round: number): Promise<void> {
+    const runs = this.#runs;
+    const words: string[] = [];
+    for (const line of runs.order) {
+      const inspect =
+        round === 1 && line.design.name === 'postgres'
+          ? {
+              inspect: async (place: Parameters<typeof tableBytes>[0]) => {
+                runs.raw.table = await tableBytes(place);
+              },
+            }
+          : {};
+      const options = { people: runs.peopleOf(line), delayMs: 0, ...inspect };
+      const what = round === 0 ? 'the warm-up' : `round ${round} of the campaign`;
+      const into = round > 0 ? runs.raw.campaign : null;
+      const run = await runs.campaign(line, what, options, into, round < 2 ? ALWAYS : 0);
+      if (run !== null) words.push(`${line.key} ${shown(run.mailsPerSecond)}`);
     }
-  }
-
-  #peopleOf(line: Line): number {
-    // One at a time: a tenth of what is said of the others when nothing is known yet.
-    const most = (this.#rates.get(line.key) ?? (line.design.oneAtATime === true ? 20 : 1_000)) * SLOW_SECONDS;
-    const { recipients } = this.#settings;
-    return recipients <= most ? recipients : Math.max(50, Math.round(most / 100) * 100);
-  }
-
-  #campaign(run: CampaignRun | null, into: CampaignRun[] | null): void {
-    if (run === null) return;
-    const fault = faultOf(run);
-    const promised = run.seen.wrong > 0 || run.refusedForGood === 0 || !this.#losesByItself(run.line);
-    if (fault !== null && promised) this.#raw.faults.push(fault);
-    into?.push(run);
-  }
-
-  /** The loop loses whoever is refused for now; that is what it is here to show. */
-  #losesByItself(key: string): boolean {
-    return this.#lines.some((line) => line.key === key && line.design.broker === 'none');
-  }
-
-  async #campaigns(): Promise<void> {
-    const { rounds, profile } = this.#settings;
-    for (let round = profile === 'quick' ? 1 : 0; round <= rounds; round++) {
-      const words: string[] = [];
-      for (const line of this.#order) {
-        const last = round === rounds && line.design.name === 'postgres';
-        const run = await this.#try(line, 'campaign', () =>
-          runCampaign(this.#stage, line, {
-            people: this.#peopleOf(line),
-            delayMs: 0,
-            patienceMs: PATIENCE_MS,
-            ...(last
-              ? {
-                  inspect: async (place) => {
-                    this.#raw.table = await tableBytes(place);
-                  },
-                }
-              : {}),
-          }),
-        );
-        this.#campaign(run, round > 0 ? this.#raw.campaign : null);
-        if (run !== null) words.push(`${line.key} ${shown(run.mailsPerSecond)}`);
-      }
-      say(`${round === 0 ? 'warm-up' : `round ${round}`}: ${words.join(', ')} mails/s`);
-    }
-    for (const line of this.#lines) {
-      const rates = this.#raw.campaign.filter((run) => run.line === line.key);
-      if (rates.length > 0) this.#rates.set(line.key, median(rates.map((run) => run.mailsPerSecond)));
-    }
+    say(`${round === 0 ? 'warm-up' : `round ${round}`}: ${words.join(', ')} mails/s`);
   }
 
   async #failures(): Promise<void> {
-    for (const line of this.#order) {
-      const people = Math.max(50, Math.round(this.#peopleOf(line) / 2));
-      const { failures } = this.#settings;
-      const options = { people, delayMs: 0, failures, patienceMs: PATIENCE_MS };
-      const run = await this.#try(line, 'failures', () => runCampaign(this.#stage, line, options));
-      this.#campaign(run, this.#raw.failures);
+    const { raw, settings, order } = this.#runs;
+    for (const line of order) {
+      const people = Math.max(50, Math.round(this.#runs.peopleOf(line) / 2));
+      const options = { people, delayMs: 0, failures: settings.failures };
+      await this.#runs.campaign(line, 'failures', options, raw.failures, ALWAYS);
     }
-    say(`failures: ${this.#raw.failures.map(({ line, seen }) => `${line} lost ${seen.lost}`).join(', ')}`);
+    say(`failures: ${raw.failures.map(({ line, seen }) => `${line} lost ${seen.lost}`).join(', ')}`);
   }
 
-  async #queues(): Promise<void> {
-    const { queuePeople, rounds, profile } = this.#settings;
-    const times = profile === 'quick' ? 1 : Math.min(3, rounds);
-    for (let round = 1; round <= times; round++) {
-      if (round > 1 && this.#late) return;
-      for (const line of this.#order) {
-        if (line.design.broker === 'none') continue;
-        const run = await this.#try(line, 'queue only', () =>
-          runQueue(this.#stage, line, queuePeople, PATIENCE_MS),
-        );
-        if (run === null) continue;
-        this.#raw.queue.push(run);
-        say(
-          `queue only: ${line.key} in ${shown(run.publishPerSecond)}/s, out ${shown(run.consumePerSecond)}/s`,
-        );
-      }
+  /** Round 0 warms up with fewer people, and tells who is slow. */
+  async #queues(round: number): Promise<void> {
+    const { stage, settings, raw, order } = this.#runs;
+    for (const line of order) {
+      if (line.design.broker === 'none') continue;
+      const most = (this.#queueRates.get(line.key) ?? Number.POSITIVE_INFINITY) * QUEUE_SECONDS;
+      const all = round === 0 ? Math.min(QUEUE_TRIAL, settings.queuePeople) : settings.queuePeople;
+      const people = Math.min(all, Number.isFinite(most) ? Math.ceil(most / 10_000) * 10_000 : all);
+      const run = await this.#runs.try(
+        line,
+        `round ${round} of the queue alone`,
+        () => runQueue(stage, line, people, PATIENCE_MS),
+        round < 2 ? ALWAYS : 0,
+      );
+      if (run === null) continue;
+      if (round === 0) this.#queueRates.set(line.key, run.bothPerSecond);
+      else raw.queue.push(run);
+      say(
+        `queue only: ${line.key} in ${shown(run.publishPerSecond)}/s, out ${shown(run.consumePerSecond)}/s of ${shown(people)}`,
+      );
     }
+  }
+
+  async #profile(): Promise<void> {
+    const { stage, settings, raw, lines } = this.#runs;
+    const line = lines.find(({ key }) => key === 'postgres');
+    if (line === undefined) return;
+    raw.profile = await this.#runs.try(line, 'profile of the queue alone', () =>
+      runProfile(stage, line, settings.queuePeople, PATIENCE_MS),
+    );
   }
 
   async #latencies(): Promise<void> {
-    const { latencies, connections } = this.#settings;
+    const { settings, raw } = this.#runs;
+    const { latencies, connections } = settings;
     for (const delayMs of latencies.filter((one) => one > 0)) {
-      if (this.#late) return;
       const words: string[] = [];
-      for (const line of this.#order) {
+      for (const line of this.#runs.order) {
         // Two round trips a mail and connection when commands are grouped; eight when one waits for each.
         const far =
           line.design.oneAtATime === true ? 1_000 / (8 * delayMs) : (connections * 1_000) / (2 * delayMs);
-        const rate = Math.min(far, this.#rates.get(line.key) ?? far);
-        const people = Math.max(5, Math.min(this.#settings.recipients, Math.round(rate * FAR_SECONDS)));
-        const options = { people, delayMs, failures: NO_FAILURES, patienceMs: PATIENCE_MS };
-        const run = await this.#try(line, `${delayMs} ms`, () => runCampaign(this.#stage, line, options));
-        this.#campaign(run, this.#raw.latency);
+        const rate = Math.min(far, this.#runs.rateOf(line) ?? far);
+        const people = Math.max(5, Math.min(settings.recipients, Math.round(rate * FAR_SECONDS)));
+        const run = await this.#runs.campaign(line, `${delayMs} ms away`, { people, delayMs }, raw.latency);
         if (run !== null) words.push(`${line.key} ${shown(run.mailsPerSecond)}`);
       }
       say(`${delayMs} ms: ${words.join(', ')} mails/s`);
@@ -190,19 +150,20 @@ export class Figures {
   }
 
   async #crashes(): Promise<void> {
-    const { profile } = this.#settings;
+    const { settings, raw } = this.#runs;
     for (const killed of ['consumer', 'broker'] as const) {
-      for (const line of this.#order) {
-        if (this.#late) return;
+      for (const line of this.#runs.order) {
         if (killed === 'broker' && line.design.broker === 'none') continue;
-        // A quick look waits for nobody who never comes.
-        if (profile === 'quick' && (killed === 'broker' || line.design.afterConsumerKilled === 'stuck'))
+        const waits = line.design.afterConsumerKilled === 'stuck';
+        if (settings.profile === 'quick' && (killed === 'broker' || waits)) {
+          this.#runs.skip(line, `${killed} killed`, 'a quick run waits for nobody');
           continue;
-        const run = await this.#try(line, `${killed} killed`, () => this.#crash(line, killed));
+        }
+        const run = await this.#runs.try(line, `${killed} killed`, () => this.#crash(line, killed));
         if (run === null) continue;
-        this.#raw.crash.push(run);
-        if (run.lost > 0 && line.tier === 'A')
-          this.#raw.faults.push(`${line.key}: ${run.lost} lost after the ${killed} was killed`);
+        raw.crash.push(run);
+        const fault = crashFault(line, run);
+        if (fault !== null) raw.faults.push(fault);
         say(
           `${killed} killed: ${line.key} lost ${run.lost}, stuck ${run.stuck}, twice ${run.duplicated} of ${run.people}`,
         );
@@ -211,25 +172,29 @@ export class Figures {
   }
 
   async #crash(line: Line, killed: CrashRun['killed']): Promise<CrashRun> {
+    const { stage, settings } = this.#runs;
     const one = line.design.oneAtATime === true;
-    return await runCrash(this.#stage, line, killed, {
-      people: one ? 60 : this.#settings.crashPeople,
+    const { afterConsumerKilled, afterBrokerKilled } = line.design;
+    const after = killed === 'consumer' ? afterConsumerKilled : afterBrokerKilled;
+    return await runCrash(stage, line, killed, {
+      people: one ? 60 : settings.crashPeople,
       delayMs: one ? 1 : CRASH_DELAY_MS,
-      patienceMs: this.#settings.crashPatienceMs,
+      patienceMs:
+        after === 'stuck' ? Math.min(STUCK_PATIENCE_MS, settings.crashPatienceMs) : settings.crashPatienceMs,
     });
   }
 
   async #tells(): Promise<void> {
-    for (const line of this.#order) {
-      if (this.#late) return;
+    const { stage, settings, raw } = this.#runs;
+    for (const line of this.#runs.order) {
       const one = line.design.oneAtATime === true;
-      const { tellPeople: people, failures } = this.#settings;
+      const { tellPeople: people, failures } = settings;
       const options = one
         ? { people: 60, delayMs: 1, failures, patienceMs: PATIENCE_MS }
         : { people, delayMs: TELL_DELAY_MS, failures, patienceMs: PATIENCE_MS };
-      const run = await this.#try(line, 'asked', () => runTell(this.#stage, line, options));
+      const run = await this.#runs.try(line, 'asked while it runs', () => runTell(stage, line, options));
       if (run === null) continue;
-      this.#raw.tell.push(run);
+      raw.tell.push(run);
       const words = (['progress', 'failures', 'stopOne', 'pause'] as const).map(
         (name) => `${name} ${run[name].yes ? 'yes' : 'no'}`,
       );
@@ -237,16 +202,24 @@ export class Figures {
     }
   }
 
+  /** The main lines at every size; others where it takes no longer than `growthSeconds`. */
   async #growth(): Promise<void> {
-    const { growth, growthSeconds } = this.#settings;
-    for (const people of growth) {
-      for (const line of this.#lines) {
-        const rate = this.#rates.get(line.key) ?? 0;
-        if (this.#late || people / rate > growthSeconds) continue;
-        const options = { people, delayMs: 0, patienceMs: 4 * growthSeconds * 1_000 };
-        const run = await this.#try(line, `${people} people`, () => runCampaign(this.#stage, line, options));
-        this.#campaign(run, this.#raw.growth);
-        if (run !== null) say(`${shown(people)} people: ${line.key} ${shown(run.mailsPerSecond)} mails/s`);
+    const { settings, raw, lines } = this.#runs;
+    const main = lines.filter(({ key }) => MAIN.includes(key));
+    const others = lines.filter((line) => !main.includes(line));
+    for (const people of settings.growth) {
+      for (const line of [...main, ...others]) {
+        const rates = raw.growth.filter((run) => run.line === line.key).map((run) => run.mailsPerSecond);
+        const rate = rates.length > 0 ? median(rates) : this.#runs.rateOf(line);
+        const what = `${shown(people)} people`;
+        const seconds = rate === null ? Number.POSITIVE_INFINITY : people / rate;
+        if (seconds > settings.growthSeconds && !main.includes(line)) {
+          const why = rate === null ? 'its rate is not known' : `longer than ${settings.growthSeconds} s`;
+          this.#runs.skip(line, what, why);
+          continue;
+        }
+        const run = await this.#runs.campaign(line, what, { people, delayMs: 0 }, raw.growth, seconds);
+        if (run !== null) say(`${what}: ${line.key} ${shown(run.mailsPerSecond)} mails/s`);
       }
     }
   }

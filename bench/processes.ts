@@ -61,6 +61,34 @@ export function memoryMbOf(pids: readonly number[]): number | null {
   return kb === 0 ? null : (kb * 1024) / 1e6;
 }
 
+/** Between two looks at somebody else's memory, milliseconds: walking through it costs it a little. */
+const MEMORY_EVERY_MS = 200;
+
+/** The most memory that processes had at once, as seen by looking now and then. */
+export class PeakMemory {
+  readonly #pids: () => readonly number[];
+  readonly #timer: NodeJS.Timeout;
+  #peak: number | null = null;
+
+  constructor(pids: () => readonly number[]) {
+    this.#pids = pids;
+    this.#timer = setInterval(() => this.#look(), MEMORY_EVERY_MS);
+    this.#look();
+  }
+
+  #look(): void {
+    const mb = memoryMbOf(this.#pids());
+    if (mb !== null) this.#peak = Math.max(this.#peak ?? 0, mb);
+  }
+
+  /** The peak in 10^6 bytes; null where nobody tells. May be called twice. */
+  stop(): number | null {
+    clearInterval(this.#timer);
+    this.#look();
+    return this.#peak;
+  }
+}
+
 /** Peak resident memory of this process in 10^6 bytes. */
 export function peakMb(): number {
   const status = textOf('/proc/self/status');

@@ -8,7 +8,7 @@ export interface QueueRun {
   readonly people: number;
   /** Durably in, per second. */
   readonly publishPerSecond: number;
-  /** Out and settled, per second: for the table 0→1→2, for a broker delivered and acknowledged. */
+  /** Out and settled at the broker, per second: for the table 0→1→2, for a broker delivered and acknowledged or committed. */
   readonly consumePerSecond: number;
   /** Both, one after the other. */
   readonly bothPerSecond: number;
@@ -17,8 +17,8 @@ export interface QueueRun {
 }
 
 /**
- * Everybody in, then everybody out with an answer at once. A design with `drainWithoutMail` is timed until all of it is durable;
- * the others until the last answer, their last acknowledgements not waited for.
+ * Everybody in, then everybody out with an answer at once: the same clock for all, from the consumer's first connection until the
+ * design says that everything is settled at its broker. What it checks or closes after that is not in it.
  */
 export async function runQueue(
   stage: Stage,
@@ -36,7 +36,8 @@ export async function runQueue(
     if (design.drainWithoutMail === undefined && consumed.answers.sent < people)
       throw new Error(`${line.key} handed out ${consumed.answers.sent} of ${people}`);
     const enqueue = secondsOf(published);
-    const drain = ((consumed.lastAnswerAt ?? consumed.endedAt) - consumed.startedAt) / 1000;
+    if (consumed.settledAt === null) throw new Error(`${line.key} never said that everything is settled`);
+    const drain = (consumed.settledAt - consumed.startedAt) / 1000;
     return {
       line: line.key,
       people,

@@ -1,6 +1,7 @@
 import type { CampaignRun } from './campaign-run.ts';
 import type { BrokerName, Tier } from './contract.ts';
 import type { CrashRun } from './crash-run.ts';
+import type { QueueProfile } from './queue-profile.ts';
 import type { QueueRun } from './queue-run.ts';
 import type { Settings } from './settings.ts';
 import type { TableBytes } from './table-bytes.ts';
@@ -36,7 +37,7 @@ export interface RawBroker {
 /** Everything that a benchmark measured: what the report is made of, and nothing else. */
 export interface Raw {
   readonly kind: 'sendstate-bench';
-  readonly format: 1;
+  readonly format: 2;
   readonly at: string;
   readonly minutes: number;
   readonly settings: Omit<Settings, 'json' | 'out' | 'report'>;
@@ -55,6 +56,9 @@ export interface Raw {
   readonly tell: readonly TellRun[];
   readonly growth: readonly CampaignRun[];
   readonly table: TableBytes | null;
+  /** Where the time goes when the table moves people without mail. */
+  readonly profile: QueueProfile | null;
+  /** Designs, or lines and what was not measured of them, with the reason. */
   readonly leftOut: readonly { readonly design: string; readonly why: string }[];
   /** What went wrong: a run that ended in an error, or a mail that was lost where none may be. */
   readonly faults: readonly string[];

@@ -1,5 +1,6 @@
 import { now } from './clock.ts';
 import type { Answer, Deliver, Place } from './contract.ts';
+import { profiled, type Share } from './cpu-profile.ts';
 import { emptyHand, mailHand } from './deliver.ts';
 import { loadDesign } from './designs/index.ts';
 import { peopleOf } from './list.ts';
@@ -17,18 +18,22 @@ export interface RoleJob {
   readonly place: Place;
   /** smtp://… of the sink; null: queue only. */
   readonly relay: string | null;
+  /** Where the process's time goes is wanted too, which costs some of it. */
+  readonly profile?: boolean;
 }
 
 export interface RoleResult {
   readonly kind: 'done';
   /** By the machine's monotonic clock, milliseconds. */
   readonly startedAt: number;
-  /** When the last answer was given, for designs that use `deliver`; null otherwise. */
-  readonly lastAnswerAt: number | null;
+  /** When the design last said that everything is settled; null: it never did. */
+  readonly settledAt: number | null;
   readonly endedAt: number;
   readonly answers: Readonly<Record<Answer['kind'], number>>;
   readonly cpuSeconds: number;
   readonly peakMb: number;
+  /** Null unless it was asked for. */
+  readonly functions: readonly Share[] | null;
 }
 
 export type RoleMessage =
@@ -40,13 +45,15 @@ const job = JSON.parse(process.argv[2] ?? '') as RoleJob;
 const design = await loadDesign(job.design);
 const stopping = new AbortController();
 const answers: Record<Answer['kind'], number> = { sent: 0, retry: 0, rejected: 0 };
-let lastAnswerAt: number | null = null;
+let settledAt: number | null = null;
+const settled = (): void => {
+  settledAt = now();
+};
 
 function counted(deliver: Deliver): Deliver {
   return (person, done) =>
     deliver(person, (answer) => {
       answers[answer.kind]++;
-      lastAnswerAt = now();
       done(answer);
     });
 }
@@ -55,11 +62,12 @@ async function work(): Promise<void> {
   const { place, relay } = job;
   if (job.role === 'publish') return await design.publish(place, peopleOf(place.run, place.people));
   if (relay === null && design.drainWithoutMail !== undefined)
-    return await design.drainWithoutMail(place, emptyHand().capacity);
+    return await design.drainWithoutMail(place, settled);
   const hand = relay === null ? emptyHand() : mailHand(relay);
   const { signal } = stopping;
   try {
-    await design.consume(place, { deliver: counted(hand.deliver), capacity: hand.capacity, signal, relay });
+    const { capacity } = hand;
+    await design.consume(place, { deliver: counted(hand.deliver), capacity, signal, relay, settled });
   } finally {
     await hand.close();
   }
@@ -68,15 +76,18 @@ async function work(): Promise<void> {
 async function go(): Promise<RoleMessage> {
   const before = process.cpuUsage();
   const startedAt = now();
+  let functions: readonly Share[] | null = null;
   try {
-    await work();
+    if (job.profile === true) functions = await profiled(work);
+    else await work();
   } catch (error) {
     return { kind: 'failed', why: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
   const endedAt = now();
   const { user, system } = process.cpuUsage(before);
   const cpuSeconds = (user + system) / 1e6;
-  return { kind: 'done', startedAt, lastAnswerAt, endedAt, answers, cpuSeconds, peakMb: peakMb() };
+  const measured = { startedAt, settledAt, endedAt, answers, cpuSeconds, functions };
+  return { kind: 'done', ...measured, peakMb: peakMb() };
 }
 
 const say = (message: RoleMessage): void => void process.send?.(message);

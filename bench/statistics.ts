@@ -21,7 +21,10 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return order;
 }
 
-/** A median and the interval that holds it with 95%. */
+/** Fewer values than this have no interval that means 95% of anything: their lowest and highest are given. */
+export const FEW = 6;
+
+/** A median and the interval that holds it with 95%; of few values their range. */
 export interface Estimate {
   readonly median: number;
   readonly low: number;
@@ -38,6 +41,13 @@ const RESAMPLES = 2_000;
  */
 export function estimate(values: readonly number[], seed = 1, resamples = RESAMPLES): Estimate {
   if (values.length === 0) throw new Error('there is no median of nothing');
+  if (values.length < FEW)
+    return {
+      median: median(values),
+      low: Math.min(...values),
+      high: Math.max(...values),
+      rounds: values.length,
+    };
   const random = randomFrom(seed);
   const medians = Array.from({ length: resamples }, () =>
     median(values.map(() => values[Math.floor(random() * values.length)] as number)),

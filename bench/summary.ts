@@ -20,10 +20,9 @@ export interface Summary {
 const orNull = (values: readonly number[], digits = 0): number | null =>
   values.length === 0 ? null : Number(median(values).toFixed(digits));
 
-/** What one mail caused to be written, by the processes of the broker or, better, by the device below them. */
-export function bytesPerMail({ deviceBytes, writtenBytes, people }: CampaignRun): number | null {
-  const bytes = deviceBytes ?? writtenBytes;
-  return bytes === null ? null : bytes / people;
+/** What one mail caused to be written to the device below the broker's data; null where there is no such device. */
+export function bytesPerMail({ deviceBytes, people }: CampaignRun): number | null {
+  return deviceBytes === null ? null : deviceBytes / people;
 }
 
 export function summarise(raw: Raw): Readonly<Record<string, Summary>> {

@@ -12,6 +12,8 @@ export interface Broker {
   readonly version: string;
   /** The settings that matter for a figure. */
   readonly configuration: Readonly<Record<string, string>>;
+  /** Whether it answers a client by its own protocol. */
+  answers(): Promise<boolean>;
   /** SIGKILL, as a crash would; returns when it is dead. */
   kill(): Promise<void>;
   /** Again on the same data and port; returns when it takes connections. */

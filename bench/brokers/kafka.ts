@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { SendstateError } from '../../src/errors.ts';
 import type { Tier } from '../contract.ts';
 import { type Broker, type BrokerOptions, findProgram, missingBroker } from './broker.ts';
-import { Daemon, freePort, makeFolder, plainEnvironment, removeFolder } from './daemon.ts';
+import { answers, Daemon, freePort, makeFolder, plainEnvironment, removeFolder } from './daemon.ts';
 
 const run = promisify(execFile);
 const file = (name: string): string => new URL(`./kafka/${name}`, import.meta.url).pathname;
@@ -17,6 +17,10 @@ const HOW =
   'Java 17 or later and Kafka from Maven Central: apt-get install default-jre-headless maven, then sh bench/brokers/kafka/fetch.sh';
 /** The line with which the broker says that it serves. */
 const STARTED = 'Kafka Server started';
+/** How long the broker may be frozen before its own controller takes it for dead, milliseconds: longer than any benchmark. */
+const FROZEN_MS = 4 * 3_600_000;
+/** ApiVersions, version 0, as request 1 of a client without a name: whoever serves answers with a length, the number and more. */
+const API_VERSIONS = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
 /** MB. Kafka keeps its messages in the page cache, not in its heap. */
 const HEAP_MB = 512;
 
@@ -98,7 +102,10 @@ async function startNode(
   const log = path.join(place.folder, 'log');
   const env = plainEnvironment(place.folder);
   const configuration = settings(tier, all.length);
-  await writeFile(properties, text({ ...identity(place, all), ...configuration }));
+  const write = async (session: Readonly<Record<string, string>>) =>
+    await writeFile(properties, text({ ...identity(place, all), ...configuration, ...session }));
+  // Alone, nobody waits for it to be given up. In a cluster that is what a kill is followed by.
+  await write(all.length === 1 ? { 'broker.session.timeout.ms': `${FROZEN_MS}` } : {});
   const options = [
     `-Xmx${HEAP_MB}m`,
     `-Dlog4j2.configurationFile=${file('log4j2.yaml')}`,
@@ -135,7 +142,10 @@ async function startNode(
     version: kafkaVersion(),
     configuration: { ...configuration, heap: `${HEAP_MB} MB` },
     kill: () => daemon.kill(),
+    answers: () => answers(place.port, API_VERSIONS, /^[\s\S]{8}/),
     restart: async () => {
+      // A broker that was killed is let in again when its old session has run out: 9 s, as delivered.
+      await write({});
       from = (await readFile(log, 'utf8')).length;
       await daemon.start();
     },

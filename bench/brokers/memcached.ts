@@ -23,6 +23,7 @@ export async function startMemcached(options: BrokerOptions = {}, memoryMb = MEM
   const args = ['-l', '127.0.0.1', '-p', `${port}`, '-U', '0', '-M', '-m', `${memoryMb}`, '-c', '256'];
   // It refuses to stay root.
   if (process.getuid?.() === 0) args.push('-u', 'nobody');
+  const serves = () => answers(port, 'version\r\n', /^VERSION /);
   const daemon = new Daemon(
     {
       name: 'memcached',
@@ -32,7 +33,7 @@ export async function startMemcached(options: BrokerOptions = {}, memoryMb = MEM
       cwd: folder,
       log: path.join(folder, 'log'),
     },
-    () => answers(port, 'version\r\n', /^VERSION /),
+    serves,
   );
   const broker: Broker = {
     url: `127.0.0.1:${port}`,
@@ -40,6 +41,7 @@ export async function startMemcached(options: BrokerOptions = {}, memoryMb = MEM
     dataDirectory: folder,
     version: execFileSync(program, ['-V'], { encoding: 'utf8' }).trim().replace('memcached ', ''),
     configuration: { '-M': 'an error instead of eviction', '-m': `${memoryMb} MB` },
+    answers: serves,
     kill: () => daemon.kill(),
     restart: () => daemon.start(),
     stop: async () => {

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
 import { treeOf } from '../processes.ts';
 import type { Broker, BrokerOptions } from './broker.ts';
-import { makeFolder, removeFolder } from './daemon.ts';
+import { answers, makeFolder, removeFolder } from './daemon.ts';
 
 /** Servers of this process: they are in sessions of their own and would outlive it. */
 const running = new Set<() => number[]>();
@@ -38,6 +38,9 @@ function alive(pid: number): boolean {
     return false;
   }
 }
+
+/** SSLRequest: a backend that was just forked says whether it would (S) or not (N). */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f]);
 
 /** The settings of the embedded server that matter for figures, as the server itself shows them. */
 const SHOWN = [
@@ -92,6 +95,7 @@ export async function startPostgres(options: BrokerOptions = {}): Promise<Broker
       dataDirectory: path.join(base, 'data'),
       version,
       configuration,
+      answers: () => answers(Number(new URL(url).port), SSL_REQUEST, /^[SN]/),
       kill: async () => {
         const all = pids();
         killAll(all);

@@ -121,6 +121,7 @@ async function startNode(
 ): Promise<RabbitmqNode> {
   await mkdir(place.folder);
   const env = { ...plainEnvironment(folder), ...(await nodeEnvironment(place, all, epmdPort)) };
+  const serves = () => answers(place.port, Buffer.from('AMQP\0\0\x09\x01', 'latin1'), /RabbitMQ/);
   const daemon = new Daemon(
     {
       name: 'rabbitmq',
@@ -130,7 +131,7 @@ async function startNode(
       cwd: place.folder,
       log: path.join(place.folder, 'log'),
     },
-    () => answers(place.port, Buffer.from('AMQP\0\0\x09\x01', 'latin1'), /RabbitMQ/),
+    serves,
   );
   let stopped = false;
   const node: RabbitmqNode = {
@@ -140,6 +141,7 @@ async function startNode(
     dataDirectory: path.join(place.folder, 'data'),
     version: installedVersion(),
     configuration: { plugins: 'none', nodes: `${all.length}`, 'everything else': 'as delivered' },
+    answers: serves,
     kill: () => daemon.kill(),
     restart: () => daemon.start(),
     stop: async () => {
@@ -207,7 +209,8 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-function installedVersion(): string {
+/** The version of Debian's package, by its folder. */
+export function installedVersion(): string {
   const library = path.join(SCRIPTS, '..', 'lib');
   const names = readdirSync(library).flatMap((name) => /^rabbitmq_server-(.+)$/.exec(name)?.[1] ?? []);
   return names[0] ?? 'unknown';

@@ -27,6 +27,8 @@ export async function startRedis(tier: Tier, options: BrokerOptions = {}): Promi
     'maxmemory-policy': 'noeviction',
   };
   const args = Object.entries({ port: `${port}`, bind: '127.0.0.1', dir: folder, ...configuration });
+  // While it reads the file back it answers -LOADING.
+  const serves = () => answers(port, 'PING\r\n', /^\+PONG/);
   const daemon = new Daemon(
     {
       name: 'redis',
@@ -36,8 +38,7 @@ export async function startRedis(tier: Tier, options: BrokerOptions = {}): Promi
       cwd: folder,
       log: path.join(folder, 'log'),
     },
-    // While it reads the file back it answers -LOADING.
-    () => answers(port, 'PING\r\n', /^\+PONG/),
+    serves,
   );
   const broker: Broker = {
     url: `redis://127.0.0.1:${port}`,
@@ -45,6 +46,7 @@ export async function startRedis(tier: Tier, options: BrokerOptions = {}): Promi
     dataDirectory: folder,
     version: / v=(\S+)/.exec(execFileSync(program, ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown',
     configuration,
+    answers: serves,
     kill: () => daemon.kill(),
     restart: () => daemon.start(),
     stop: async () => {

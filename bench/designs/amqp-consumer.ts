@@ -48,6 +48,7 @@ interface Delivery {
 export class AmqpConsumer {
   readonly #names: Names;
   readonly #maxAttempts: number;
+  readonly #people: number;
   readonly #consuming: Consuming;
   readonly #publisher: Publisher;
   readonly #link: Link;
@@ -60,10 +61,12 @@ export class AmqpConsumer {
   /** The last ones that were answered. A lost connection brings back what was acknowledged into it: that is not sent again. */
   readonly #answered = new Set<string>();
   #lastWork = performance.now();
+  #sent = 0;
 
   constructor(place: Place, names: Names, consuming: Consuming) {
     this.#names = names;
     this.#maxAttempts = place.maxAttempts;
+    this.#people = place.people;
     this.#consuming = consuming;
     this.#publisher = new Publisher(names.exchange);
     this.#link = new Link(
@@ -157,6 +160,7 @@ export class AmqpConsumer {
   /** What goes to another queue is acknowledged here only once it is confirmed there. */
   #answer(delivery: Delivery, answer: Answer): void {
     if (answer.kind === 'sent') {
+      this.#sent++;
       this.#finish(delivery);
       return;
     }
@@ -224,7 +228,9 @@ export class AmqpConsumer {
         session?.subscribed === true &&
         this.#idle &&
         this.#ready.length === 0 &&
-        performance.now() - this.#lastWork > IDLE_MS
+        !session.flushing &&
+        // Whoever has sent everybody need not wait for more.
+        (this.#sent >= this.#people || performance.now() - this.#lastWork > IDLE_MS)
       ) {
         try {
           if (await this.#withdraw(session)) return;
@@ -247,6 +253,7 @@ export class AmqpConsumer {
       await this.#subscribeToWork(session);
       return false;
     }
+    this.#consuming.settled?.();
     if (this.#token !== null) aside.nack(this.#token, false, true);
     for (let found = 0; !this.#consuming.signal.aborted; ) {
       const { published, busy, waiting, retrying } = await look(aside, this.#names);
@@ -255,6 +262,8 @@ export class AmqpConsumer {
       if (waiting > 0) break;
       await wait(LOOK_MS);
     }
+    // More than everybody: somebody comes twice, and how many are left is not known here.
+    this.#sent = 0;
     await this.#subscribe(session);
     this.#lastWork = performance.now();
     return false;

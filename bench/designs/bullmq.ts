@@ -80,7 +80,8 @@ function outcome(answer: Answer): string {
   throw new UnrecoverableError(answer.reply);
 }
 
-async function consume(place: Place, { deliver, capacity, signal }: Consuming): Promise<void> {
+async function consume(place: Place, consuming: Consuming): Promise<void> {
+  const { deliver, capacity } = consuming;
   await withQueue(place, async (queue, redis) => {
     let answered = 0;
     const connection = connectionTo(place);
@@ -108,7 +109,7 @@ async function consume(place: Place, { deliver, capacity, signal }: Consuming): 
     try {
       // Retries are answers too, so that only the queue can say when all is done.
       const finished = (): number => Math.min(answered, place.people - 1);
-      await untilDone(place.people, finished, async () => await nothingLeft(queue, redis, place), signal);
+      await untilDone(place.people, finished, async () => await nothingLeft(queue, redis, place), consuming);
     } finally {
       await worker.close();
       connection.disconnect();

@@ -67,7 +67,8 @@ async function unlockDead(place: Place): Promise<void> {
   if (dead.length > 0) await withUtils(place, (utils) => utils.forceUnlockWorkers(dead));
 }
 
-async function consume(place: Place, { deliver, capacity, signal }: Consuming): Promise<void> {
+async function consume(place: Place, consuming: Consuming): Promise<void> {
+  const { deliver, capacity } = consuming;
   await unlockDead(place);
   let finished = 0;
   const events: WorkerEvents = new EventEmitter();
@@ -118,7 +119,7 @@ async function consume(place: Place, { deliver, capacity, signal }: Consuming): 
         );
         return rowCount === 0;
       });
-    await untilDone(place.people, () => finished, nobodyLeft, signal);
+    await untilDone(place.people, () => finished, nobodyLeft, consuming);
   } finally {
     await runner.stop();
   }

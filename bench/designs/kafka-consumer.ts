@@ -233,6 +233,7 @@ export class KafkaConsumer {
       })),
     });
     for (const { one, next } of behind) one.committed = next;
+    if (this.#inFlight === 0 && this.#ready.length + this.#held === 0) this.#consuming.settled?.();
   }
 
   async #untilDone(): Promise<void> {

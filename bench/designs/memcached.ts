@@ -122,6 +122,8 @@ class Consumer {
   #held = 0;
   #failure: unknown;
   #failed = false;
+  /** Ends the wait for work: a place has become free. */
+  #wake: () => void = () => {};
 
   constructor(queue: Queue, place: Place, consuming: Consuming) {
     this.#queue = queue;
@@ -130,7 +132,7 @@ class Consumer {
   }
 
   async run(): Promise<void> {
-    const { capacity, signal } = this.#consuming;
+    const { signal } = this.#consuming;
     let seen = '';
     let since = performance.now();
     for (;;) {
@@ -138,18 +140,35 @@ class Consumer {
       if (signal.aborted && this.#inFlight === 0 && this.#held === 0) return;
       const counts = await this.#queue.counts();
       if (!counts.exists) return;
-      if (counts.sent + counts.rejected >= this.#place.people) return;
-      const free = capacity - this.#inFlight - this.#held - this.#awaited.length;
+      if (counts.sent + counts.rejected >= this.#place.people) {
+        this.#consuming.settled?.();
+        return;
+      }
       const there = counts.tail - counts.head;
-      if (!signal.aborted && !counts.paused) await this.#take(Math.min(free, there));
+      if (!signal.aborted && !counts.paused) await this.#take(Math.min(this.#free, there));
       const now = JSON.stringify(counts);
       const busy = this.#inFlight > 0 || this.#held > 0 || counts.paused || counts.tail < this.#place.people;
       if (now !== seen || busy) since = performance.now();
       seen = now;
       // Nobody has done anything for a while and nobody is left: the others are gone, and with them whom they had taken.
       if (performance.now() - since > SILENCE_MS) return;
-      await wait(free > 0 && there > 0 ? 0 : LOOK_MS);
+      if (this.#free === 0 || there <= 0 || counts.paused || signal.aborted) await this.#answered();
     }
+  }
+
+  get #free(): number {
+    return Math.max(0, this.#consuming.capacity - this.#inFlight - this.#held - this.#awaited.length);
+  }
+
+  /** Until somebody is answered, or it is time to look again. */
+  async #answered(): Promise<void> {
+    const stop = new AbortController();
+    const answered = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    const late = wait(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+    await Promise.race([answered, late]);
+    stop.abort();
   }
 
   async #take(count: number): Promise<void> {
@@ -187,6 +206,7 @@ class Consumer {
         })
         .finally(() => {
           this.#inFlight--;
+          this.#wake();
         });
     });
   }

@@ -16,6 +16,8 @@ const BATCH = 500;
 const WORKERS = 2;
 /** The shortest that pg-boss allows, seconds. */
 const HEARTBEAT_SECONDS = 10;
+/** A campaign of 10,000 is over before the first look; a killed worker is noticed 10 to 15 s after its last heartbeat. */
+const LOOK_SECONDS = 5;
 
 function bossOf(place: Place, supervise: boolean): PgBoss {
   const boss = new PgBoss({
@@ -24,8 +26,8 @@ function bossOf(place: Place, supervise: boolean): PgBoss {
     schedule: false,
     migrate: false,
     supervise,
-    // How soon a missing heartbeat is noticed: each minute by default.
-    ...(supervise ? { superviseIntervalSeconds: 1, monitorIntervalSeconds: 1 } : {}),
+    // How soon a missing heartbeat is noticed: each minute by default. Every look also counts the whole table.
+    ...(supervise ? { superviseIntervalSeconds: LOOK_SECONDS, monitorIntervalSeconds: LOOK_SECONDS } : {}),
   });
   // Lost connections are reported here too; what was being asked rejects by itself.
   boss.on('error', () => undefined);
@@ -116,7 +118,6 @@ class Hands {
 const STATUS = { sent: 'completed', retry: 'failed', rejected: 'deadletter' } as const;
 
 async function consume(place: Place, consuming: Consuming): Promise<void> {
-  const { signal } = consuming;
   const boss = bossOf(place, true);
   await boss.start();
   const hands = new Hands(consuming);
@@ -145,7 +146,7 @@ async function consume(place: Place, consuming: Consuming): Promise<void> {
         );
         return rowCount === 0;
       });
-    await untilDone(place.people, () => hands.finished, nobodyLeft, signal);
+    await untilDone(place.people, () => hands.finished, nobodyLeft, consuming);
   } finally {
     await boss.stop({ graceful: true, timeout: 30_000 });
   }

@@ -121,7 +121,7 @@ async function consume(place: Place, { relay, signal }: Consuming): Promise<void
   }
 }
 
-async function drainWithoutMail(place: Place): Promise<void> {
+async function drainWithoutMail(place: Place, settled: () => void): Promise<void> {
   const pool = poolOf(place, 2);
   const client = async () => {
     for (;;) {
@@ -132,6 +132,7 @@ async function drainWithoutMail(place: Place): Promise<void> {
   };
   try {
     await Promise.all([client(), client()]);
+    settled();
   } finally {
     await pool.end();
   }

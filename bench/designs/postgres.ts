@@ -81,9 +81,9 @@ async function consume(place: Place, { relay, signal }: Consuming): Promise<void
   });
 }
 
-async function drainWithoutMail(place: Place): Promise<void> {
+async function drainWithoutMail(place: Place, settled: () => void): Promise<void> {
   const campaignId = await within(place, async (app) => (await start(app, CAMPAIGN)).campaignId);
-  await dispatch(databaseUrl(place), campaignId, CLIENTS, 500);
+  await dispatch(databaseUrl(place), campaignId, CLIENTS, 500, settled);
 }
 
 async function standing(place: Place): Promise<Standing> {

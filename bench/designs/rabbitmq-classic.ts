@@ -1,4 +1,8 @@
+import { installedVersion } from '../brokers/rabbitmq.ts';
 import { amqpDesign } from './amqp.ts';
+
+/** From 4.0 on a classic queue confirms what it has written and not what it has synced. */
+const FIRST_WITHOUT_FSYNC = 4;
 
 /**
  * The same with classic queues, which most installations and tutorials still use. They are one copy on one node, have
@@ -6,7 +10,7 @@ import { amqpDesign } from './amqp.ts';
  */
 export const rabbitmqClassic = amqpDesign('classic', {
   name: 'rabbitmq-classic',
-  tiers: ['A'],
+  tiers: Number(installedVersion().split('.')[0]) >= FIRST_WITHOUT_FSYNC ? ['B'] : ['A'],
   guarantees:
     'RabbitMQ 3.10 confirms a persistent message of a classic queue after an fsync, one for many messages, on the one node ' +
     'that has it. A killed worker or broker loses nobody, except that a message on its way from a delay queue back to the ' +

@@ -190,9 +190,10 @@ function linesOf(
   heading: object,
   axis: string,
 ): object | null {
-  // A logarithmic axis has no 0: next door is not on it.
-  const values = rows.flatMap((row) =>
-    [...read(row)].filter(([at]) => at > 0).map(([at, value]): Line => ({ design: row.key, at, value })),
-  );
+  const values = rows.flatMap((row) => {
+    // A logarithmic axis has no 0: next door is not on it. One point is no line.
+    const points = [...read(row)].filter(([at]) => at > 0);
+    return points.length < 2 ? [] : points.map(([at, value]): Line => ({ design: row.key, at, value }));
+  });
   return new Set(values.map(({ at }) => at)).size < 2 ? null : lines(values, heading, axis);
 }

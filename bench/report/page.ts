@@ -1,5 +1,8 @@
 import type { Raw } from '../raw.ts';
-import { answer, losses, severalTiers } from './answer.ts';
+import { answer, severalTiers } from './answer.ts';
+import { caveats, faultsText, leftOutText } from './caveats.ts';
+import { losses } from './losses.ts';
+import { limitText, queueTable, queueText } from './queue.ts';
 import type { Row } from './rows.ts';
 import { TIERS, tiersOf } from './rows.ts';
 import { crashTable, failuresTable, promises, tellTable } from './tables.ts';
@@ -16,47 +19,52 @@ export interface ChartFile {
 export function page(raw: Raw, rows: readonly Row[], charts: readonly ChartFile[]): string {
   return `${[
     '# A table or a queue?',
-    ...warnings(raw),
+    quickText(raw),
     ...answer(raw, rows),
     lossesText(rows),
-    caveats(raw),
+    faultsText(raw),
+    caveats(raw, rows),
     '## The campaign',
     campaignText(raw),
     ...charted(charts, 'campaign'),
     ...perTier(rows, campaignTable),
     '### Processor and memory',
-    'CPU seconds for 10,000 mails by part, and memory in 10^6 bytes: peaks of publisher and consumer, the broker’s at the end.',
+    'CPU seconds for 10,000 mails by part, and memory in 10^6 bytes: peaks while people went in and out, the broker’s looked up every 200 ms.',
     ...perTier(rows, cpuTable),
     '## Distance',
     'Mails a second of a campaign against a relay that answers each group of commands so many milliseconds later.',
     ...charted(charts, 'distance'),
-    ...perTier(rows, (some) => byKey(raw.settings.latencies, some, (row) => row.byDelay, 'ms')),
+    ...(raw.latency.length === 0
+      ? [NOTHING]
+      : perTier(rows, (some) => byKey(raw.settings.latencies, some, (row) => row.byDelay, 'ms'))),
     '## The queue alone',
-    `${raw.settings.queuePeople.toLocaleString('en-US')} people, no mail: durably in, then out with an answer at once. For the table out is 0→1→2 with claim rows, marks, counters and timeline; for the others it is handed out, with the last acknowledgements not waited for.`,
+    queueText(raw),
     ...charted(charts, 'queue'),
     ...perTier(rows, queueTable),
+    '### What limits the table',
+    limitText(raw),
     '## What is written',
-    `Bytes a mail: what the device below took while the campaign ran and was flushed (everybody’s writes, so only a quiet machine’s figure means something), what the kernel ascribes to the broker’s processes (\`/proc/PID/io\`; it counts a touched page again after each fsync, and a large page whole), WAL, and what is more on disk afterwards.`,
+    `Bytes a mail: what the device below took while the campaign ran and was flushed (everybody’s writes, so only a quiet machine’s figure means something), what the kernel ascribes to the broker’s processes (\`/proc/PID/io\`; it counts a touched page again after each fsync, and a large page whole), WAL, and what is more on disk afterwards. Postgres’ \`pg_wal\` is not in the last: its files are kept and used again whatever happens in the tables. The logs of RabbitMQ and Kafka are in it, because they are where the messages are.`,
     ...charted(charts, 'bytes'),
     ...perTier(rows, bytesTable),
     tableText(raw),
     '## kill -9 in the middle',
-    `${raw.settings.crashPeople.toLocaleString('en-US')} people; killed after a third of the mails, then whatever died is started again. Lost: no mail, and the design says that it has finished. Stuck: no mail, and the design waits for something that does not come within ${raw.settings.crashPatienceMs / 1000} s.`,
+    `${raw.settings.crashPeople.toLocaleString('en-US')} people; killed after a third of the mails, then whatever died is started again. Lost: no mail, and the design says that it has finished. Stuck: no mail, and the design waits for something that does not come within ${raw.settings.crashPatienceMs / 1000} s, or 15 s when it says itself that nobody will come.`,
     ...perTier(rows, crashTable),
     '## What it tells while it runs',
-    'Each was really asked in the middle of a campaign.',
+    'Each was really asked: for one recipient to be stopped before a consumer started, for progress and a pause in the middle, for the list of failures at the end. The table is asked to stop somebody by `select suppress(…)`, its documented SQL interface; its library has no verb for it.',
     tellTable(raw),
     '## Growth',
     'Mails a second of a campaign of so many people.',
     ...charted(charts, 'growth'),
-    ...perTier(rows, (some) =>
-      byKey([raw.settings.recipients, ...raw.settings.growth], some, (row) => row.byPeople, ''),
-    ),
+    ...(raw.growth.length === 0 ? [NOTHING] : perTier(rows, (some) => growthTable(raw, some))),
     '## Temporary and permanent failures',
     `${rounded(raw.settings.failures.temporary * 100)}% of the people are refused once for now, ${rounded(raw.settings.failures.permanent * 100)}% for good. Lost are those who were refused once and never got a mail.`,
     failuresTable(raw),
     '## What each promises',
     promises(rows),
+    '## Left out',
+    leftOutText(raw),
     '## Measured on',
     measuredOn(raw),
   ]
@@ -64,18 +72,12 @@ export function page(raw: Raw, rows: readonly Row[], charts: readonly ChartFile[
     .join('\n\n')}\n`;
 }
 
-function warnings(raw: Raw): string[] {
-  const found: string[] = [];
-  if (raw.settings.profile === 'quick')
-    found.push(
-      'A quick run, which shows that everything works: its figures mean nothing. `npm run bench -- --profile full --report` makes this page anew.',
-    );
-  if (raw.faults.length > 0)
-    found.push(
-      `What went wrong in this run:\n\n${raw.faults.map((fault) => `- ${oneLine(fault)}`).join('\n')}`,
-    );
-  for (const { design, why } of raw.leftOut) found.push(`Left out: ${design}. ${oneLine(why)}`);
-  return found;
+/** What stands in a section that this run has nothing for. */
+const NOTHING = 'Not measured in this run.';
+
+function quickText({ settings }: Raw): string {
+  if (settings.profile !== 'quick') return '';
+  return 'A quick run, which shows that everything works: its figures mean nothing. `npm run bench -- --profile full --report` makes this page anew.';
 }
 
 function lossesText(rows: readonly Row[]): string {
@@ -85,34 +87,17 @@ function lossesText(rows: readonly Row[]): string {
   return `Where the table loses to another design of its durability, by more than 5%:\n\n${found.map((one) => `- ${one}`).join('\n')}`;
 }
 
-function caveats(raw: Raw): string {
-  const { machine, settings, sinkPerSecond } = raw;
-  const rounds =
-    settings.rounds === 1
-      ? 'one round'
-      : `medians of ${settings.rounds} rounds in random order after a discarded warm-up, with 95% bootstrap intervals`;
-  return [
-    'What to keep in mind:',
-    '',
-    `- Everything ran on one machine with ${machine.cores} cores: client, broker and sink share them, so a design that needs less CPU is faster. Brokers on machines of their own would look better, and so would everybody else.`,
-    `- The sink takes ${rounded(sinkPerSecond)} mails a second when nothing else has to be done; no design can be faster than that here.`,
-    `- The figures are ${rounds}. Only the broker that is measured runs; the others are frozen.`,
-    '- Designs of different durability are never compared: A survives loss of power, B a killed process, C nothing.',
-    '- One broker each: no replication anywhere. Replicated queues cost more and survive more; so does a replicated Postgres.',
-    '- All use the same SMTP client and the same compiled message, but for `loop` and `postgres-textbook`, which are what people write first, with nodemailer.',
-  ].join('\n');
-}
-
 function campaignText(raw: Raw): string {
-  return `Everybody in (the process that publishes), then everybody out (the process that consumes) into the sink, which counts by recipient and reads the bodies. The rate is people with a mail by the seconds of both. ${raw.settings.connections} connections. Slow designs get fewer people.`;
+  return `Everybody in (the process that publishes), then everybody out (the process that consumes) into the sink, which counts by recipient and reads the bodies. The rate is people with a mail by the seconds of both. ${raw.settings.connections} connections. A design that would need more than 20 s for everybody gets fewer people; how many is in the table.`;
 }
 
 function perTier(rows: readonly Row[], make: (rows: readonly Row[]) => string): string[] {
-  return tiersOf(rows).flatMap((tier) => {
+  const found = tiersOf(rows).flatMap((tier) => {
     const made = make(rows.filter((row) => row.tier === tier));
     if (made === '') return [];
     return severalTiers(rows) ? [`Tier ${tier}, ${TIERS[tier]}:`, made] : [made];
   });
+  return found.length === 0 ? [NOTHING] : found;
 }
 
 function charted(charts: readonly ChartFile[], figure: string): string[] {
@@ -124,7 +109,7 @@ const campaignTable = (rows: readonly Row[]) =>
     ['', 'people', 'mails/s', 'in, people/s', 'out, mails/s', 'lost', 'twice'],
     rows.map((row) => [
       row.key,
-      orDash(row.people),
+      row.people?.toLocaleString('en-US') ?? '–',
       withInterval(row.mails),
       withInterval(row.enqueue),
       withInterval(row.drain),
@@ -157,13 +142,10 @@ function byKey(
   );
 }
 
-function queueTable(rows: readonly Row[]): string {
-  const measured = rows.filter((row) => row.publish !== null);
-  if (measured.length === 0) return '';
-  return table(
-    ['', 'in, people/s', 'out, people/s'],
-    measured.map((row) => [row.key, withInterval(row.publish), withInterval(row.consume)]),
-  );
+function growthTable(raw: Raw, rows: readonly Row[]): string {
+  const sizes = [raw.settings.recipients, ...raw.settings.growth];
+  const grown = rows.filter(({ byPeople }) => sizes.filter((size) => byPeople.has(size)).length > 1);
+  return byKey(sizes, grown, (row) => row.byPeople, '');
 }
 
 function bytesTable(rows: readonly Row[]): string {

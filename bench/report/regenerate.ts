@@ -11,6 +11,6 @@ import { HOME, writeReport } from './write.ts';
  */
 const folder = process.argv[2] ?? HOME;
 const raw = JSON.parse(await readFile(path.join(folder, 'queues.json'), 'utf8')) as Raw;
-if (raw.kind !== 'sendstate-bench' || raw.format !== 1)
+if (raw.kind !== 'sendstate-bench' || raw.format !== 2)
   throw new Error(`${folder}/queues.json is not what this version of the benchmark writes: measure again`);
 await writeReport(raw, folder);

@@ -21,6 +21,11 @@ export interface Row extends RawLine {
   readonly diskLeft: number | null;
   readonly publish: Estimate | null;
   readonly consume: Estimate | null;
+  /** In and out, one after the other. */
+  readonly both: Estimate | null;
+  readonly queuePeople: number | null;
+  /** Processors that the consumer kept busy without mail. */
+  readonly consumerCores: number | null;
   /** Mails per second by reply delay in milliseconds; 0 is the campaign itself. */
   readonly byDelay: ReadonlyMap<number, number>;
   /** Mails per second by people. */
@@ -99,6 +104,9 @@ function rowOf(raw: Raw, line: RawLine): Row {
     diskLeft: medianOf(perMail((run) => run.diskLeftBytes)),
     publish: estimateOf(queue.map((run) => run.publishPerSecond)),
     consume: estimateOf(queue.map((run) => run.consumePerSecond)),
+    both: estimateOf(queue.map((run) => run.bothPerSecond)),
+    queuePeople: queue[0]?.people ?? null,
+    consumerCores: medianOf(queue.map((run) => run.consumerCores)),
     byDelay: grouped([...campaign, ...of(raw.latency)], (run) => run.delayMs),
     byPeople: grouped([...campaign, ...of(raw.growth)], (run) => run.people),
     crash: {

@@ -1,7 +1,17 @@
 import type { Estimate } from '../statistics.ts';
 
 /** A share, in size or rate, that is called the same: measurements of one design differ by as much from day to day. */
-export const SAME = 0.05;
+const SAME = 0.05;
+
+/** The one test of whether two measurements are called the same: the smaller is at least 95% of the larger. */
+export function within5(a: number, b: number): boolean {
+  return Math.min(a, b) >= Math.max(a, b) * (1 - SAME);
+}
+
+/** More, and not within 5%. */
+export function clearlyMore(a: number, b: number): boolean {
+  return a > b && !within5(a, b);
+}
 
 /** Three digits that mean something. */
 export function rounded(value: number): string {
@@ -34,7 +44,7 @@ export function compared(ours: number, theirs: number): string {
   const ratio = ours / theirs;
   if (ratio >= 2 || ratio <= 0.5)
     return ratio > 1 ? `${rounded(ratio)} times as much as` : `${rounded(1 / ratio)} times less than`;
-  if (Math.abs(ratio - 1) <= SAME) return 'within 5% of';
+  if (within5(ours, theirs)) return 'within 5% of';
   return ratio > 1
     ? `${Math.round((ratio - 1) * 100)}% more than`
     : `${Math.round((1 - ratio) * 100)}% less than`;

@@ -1,9 +1,11 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { answer, losses } from '../../bench/report/answer.ts';
+import { answer } from '../../bench/report/answer.ts';
 import { chartsOf } from '../../bench/report/charts.ts';
 import { withMeasured } from '../../bench/report/choosing.ts';
+import { losses } from '../../bench/report/losses.ts';
 import { page } from '../../bench/report/page.ts';
 import { rowsOf } from '../../bench/report/rows.ts';
 import { compared, listed, rounded } from '../../bench/report/words.ts';
@@ -24,13 +26,13 @@ describe('the first screen', () => {
     const text = said({
       campaign: { postgres: [18_000, 19_000, 18_500], rabbitmq: [12_000, 12_500, 11_800] },
     });
-    expect(text).toContain('Up to here a table is enough');
+    expect(text).toContain('Up to 10,000 people a table is enough');
     expect(text).toContain('18,500 a second, 54% more than rabbitmq');
   });
 
   test('within five percent is as good', () => {
     const text = said({ campaign: { postgres: [9_700], rabbitmq: [10_000] } });
-    expect(text).toContain('Up to here a table is enough');
+    expect(text).toContain('Up to 10,000 people a table is enough');
     expect(text).toContain('within 5% of rabbitmq');
   });
 
@@ -70,7 +72,7 @@ describe('the first screen', () => {
   test('who writes less is named', () => {
     const campaign = { postgres: [1], rabbitmq: [1], kafka: [1] };
     expect(said({ campaign, bytes: { postgres: 900, rabbitmq: 1_500, kafka: 1_200 } })).toContain(
-      'the least of its tier',
+      'none of its tier clearly less',
     );
     const text = said({ campaign, bytes: { postgres: 1_300, rabbitmq: 1_500, kafka: 700 } });
     expect(text).toContain('1,300 bytes to be written, more than kafka (700)');
@@ -80,10 +82,78 @@ describe('the first screen', () => {
     const campaign = { postgres: [1], rabbitmq: [1], kafka: [1] };
     const none = [0, 0] as const;
     expect(said({ campaign, crash: { postgres: none, rabbitmq: none } })).toContain(
-      'No design of that tier lost anybody',
+      'of the 2 designs of that tier (of 3) that were killed, 0 of them consumer and broker, none lost anybody',
     );
     const text = said({ campaign, crash: { postgres: none, rabbitmq: [0, 20], kafka: [5, 0] } });
-    expect(text).toContain('Kafka lost people after a kill -9; rabbitmq left people behind');
+    expect(text).toContain('kafka lost people; rabbitmq left people behind');
+  });
+
+  test('a table that leaves people without a mail is never enough', () => {
+    const campaign = { postgres: [18_000], rabbitmq: [9_000] };
+    for (const crash of [
+      [1, 0],
+      [0, 1],
+    ] as const)
+      expect(said({ campaign, crash: { postgres: crash } })).toContain(
+        'The table left 1 people without a mail',
+      );
+  });
+
+  test('why it is enough follows from the share of the queue', () => {
+    const campaign = { postgres: [10_000], rabbitmq: [9_000] };
+    const cheap = said({ campaign, queue: { postgres: [50_000, 50_000] } });
+    expect(cheap).toContain('because the mail costs more than the queue (its queue takes 40.0% of the time');
+    const dear = said({ campaign, queue: { postgres: [30_000, 30_000] } });
+    expect(dear).toContain('though its queue takes 66.7% of the time that a mail takes');
+    expect(said({ campaign })).not.toMatch(/because|though/);
+  });
+
+  test('how far it is enough is the largest size at which nobody was clearly faster', () => {
+    const campaign = { postgres: [10_000], rabbitmq: [9_000] };
+    const grown = (own: number) => ({ campaign, growth: { postgres: own, rabbitmq: 9_000 } });
+    expect(said(grown(9_100))).toContain('Up to 100,000 people a table is enough');
+    expect(said(grown(5_000))).toContain('Up to 10,000 people a table is enough');
+    expect(lost(grown(5_000))).toContain('mails a second, 100,000 people: 5,000; rabbitmq 9,000');
+  });
+
+  test('who is stuck has not won by sending nothing twice', () => {
+    const campaign = { postgres: [1], rabbitmq: [1] };
+    const own = [0, 0, 9] as const;
+    const said = (rabbitmq: readonly [number, number, number]) =>
+      lost({ campaign, crash: { postgres: own, rabbitmq } }).filter((one) => one.includes('twice'));
+    expect(said([0, 50, 0])).toEqual([]);
+    expect(said([0, 0, 2])).toEqual(['mails sent twice after a killed consumer: 9.00; rabbitmq 2.00']);
+  });
+
+  test('says nothing that the list of losses denies, whatever the figures', () => {
+    const rate = fc.integer({ min: 1_000, max: 200_000 });
+    const three = <T>(one: fc.Arbitrary<T>) => fc.record({ postgres: one, rabbitmq: one, kafka: one });
+    const figures = fc.record({
+      campaign: three(fc.array(rate, { minLength: 1, maxLength: 4 })),
+      queue: three(fc.tuple(rate, rate)),
+      bytes: three(rate),
+      far: three(rate),
+      growth: three(rate),
+      crash: three(fc.constantFrom<readonly [number, number]>([0, 0], [1, 0], [0, 1])),
+    });
+    fc.assert(
+      fc.property(figures, (one) => {
+        const [text, worse] = [said(one), lost(one)];
+        const loses = (what: string) => worse.some((line) => line.startsWith(what));
+        const [lostSome, stuckSome] = one.crash.postgres;
+        const enough = lostSome + stuckSome === 0 && !loses('mails a second, end to end');
+        expect(text.includes('a table is enough')).toBe(enough);
+        expect(text.includes('Up to 100,000 people')).toBe(
+          enough && !loses('mails a second, 100,000 people'),
+        );
+        expect(text.includes('none of its tier clearly less')).toBe(!loses('bytes written a mail'));
+        expect(text.includes('The table reaches')).toBe(one.queue.postgres[1] >= 100_000);
+        if (loses('mails a second, 50 ms away'))
+          expect(text).toMatch(/50 ms: [^(]*(less than) the fastest other/);
+        else expect(text).not.toMatch(/50 ms: [^(]*less than the fastest other/);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   test('far away all are the same', () => {
@@ -117,6 +187,29 @@ describe('the page', () => {
     expect(a).not.toMatch(/^\| memcached/m);
     expect(text).toContain('What postgres promises.');
     expect(text).not.toMatch(/undefined|NaN|\[object/);
+  });
+
+  test('a section that has nothing says so, and what was left out is listed by reason', () => {
+    const bare = rawFigures({ campaign: { postgres: [1], rabbitmq: [1] } });
+    const text = page(
+      {
+        ...bare,
+        leftOut: [
+          { design: 'postgres', why: 'growth: the time was over' },
+          { design: 'kafka', why: 'growth: the time was over' },
+        ],
+      },
+      rowsOf(bare),
+      [],
+    );
+    for (const part of text.split(/^##+ /m).slice(1)) {
+      const [, ...body] = part.split('\n');
+      expect(body.join('')).toMatch(/\| --- \||Not measured in this run\.|Not asked in this run\.|^- /);
+    }
+    expect(text).toContain('- postgres and kafka: growth: the time was over');
+    expect(text.indexOf('personalised mails from the table')).toBeLessThan(
+      text.indexOf('What to keep in mind'),
+    );
   });
 
   test('says what went wrong, and that a quick run means nothing', () => {

@@ -10,8 +10,10 @@ export interface MadeUp {
   readonly queue?: Readonly<Record<string, readonly [publish: number, consume: number]>>;
   /** Bytes written a mail. */
   readonly bytes?: Readonly<Record<string, number>>;
-  /** Lost and stuck after the consumer was killed. */
-  readonly crash?: Readonly<Record<string, readonly [lost: number, stuck: number]>>;
+  /** Lost, stuck and twice after the consumer was killed. */
+  readonly crash?: Readonly<Record<string, readonly [lost: number, stuck: number, twice?: number]>>;
+  /** Mails a second of a campaign of 100,000. */
+  readonly growth?: Readonly<Record<string, number>>;
   /** Mails a second 50 ms away. */
   readonly far?: Readonly<Record<string, number>>;
   readonly faults?: readonly string[];
@@ -31,6 +33,7 @@ export function rawFigures({
   bytes = {},
   crash = {},
   far = {},
+  growth = {},
   faults = [],
 }: MadeUp): Raw {
   const lines = Object.keys(campaign).map((key): RawLine => {
@@ -47,7 +50,7 @@ export function rawFigures({
   });
   return {
     kind: 'sendstate-bench',
-    format: 1,
+    format: 2,
     at: '2026-01-02T03:04:05.000Z',
     minutes: 20,
     settings: {
@@ -85,21 +88,22 @@ export function rawFigures({
       bothPerSecond: 1 / (1 / publishPerSecond + 1 / consumePerSecond),
       consumerCores: 1,
     })),
-    crash: Object.entries(crash).map(([line, [lost, stuck]]) => ({
+    crash: Object.entries(crash).map(([line, [lost, stuck, duplicated = 3]]) => ({
       line,
       killed: 'consumer',
       people: 1_000,
       before: 340,
       lost,
       stuck,
-      duplicated: 3,
+      duplicated,
       wrong: 0,
       recoverySeconds: lost + stuck > 0 ? null : 4,
       consumersStarted: 1,
     })),
     tell: [],
-    growth: [],
+    growth: Object.entries(growth).map(([line, rate]) => run(line, 100_000, 0, rate, null)),
     table: null,
+    profile: null,
     leftOut: [],
     faults,
   };
