@@ -56,6 +56,6 @@ export interface WorkerEvents {
   databaseBack(): void;
   /** Claims that others took because this worker was presumed dead. */
   claimsLost(claimIds: readonly number[]): void;
-  /** So many refusals for policy or content in a row that going on would only hurt the sender's name. */
+  /** The sender is refused by every relay, or so many mails in a row for policy or content that going on would only hurt its name. */
   refused(reason: string): void;
 }

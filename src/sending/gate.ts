@@ -99,7 +99,7 @@ export class Gate {
     return this.#breaker.state === 'closed' ? this.#breaker : at(this.#breaker, this.#now());
   }
 
-  /** The relay's words when it refuses the sender, not the mail (password, sender address); null: all is well. */
+  /** The relay's words when it refuses us, not the mail (password, address, protocol); null: all is well. */
   get misconfigured(): string | null {
     return this.#misconfigured;
   }
@@ -188,7 +188,12 @@ export class Gate {
       case 'misconfigured':
       case 'fallback':
         this.#misconfigured = words;
-        this.#breaker = failed({ ...breaker, state: 'half-open' }, words, this.#now());
+        // The first one is enough; what was in flight then says nothing new.
+        this.#breaker = failed(
+          breaker.state === 'closed' ? { ...breaker, state: 'half-open' } : breaker,
+          words,
+          this.#now(),
+        );
         break;
       case 'backoff':
       case 'unconfirmed':

@@ -141,7 +141,9 @@ export class Poller {
       if (this.#relays.misconfigured !== null && this.#workers.size === 0) return 'relay';
     }
     if (until === 'idle' && this.#workers.size === 0) {
-      if (campaigns.some(({ due, status }) => due && status === 'running'))
+      // Who was put back by a relay that refuses us is due in a moment, and will be refused again.
+      const refused = this.#relays.misconfigured !== null;
+      if (campaigns.some((one) => one.status === 'running' && (one.due || (refused && one.retrying > 0))))
         return this.#relays.waitMs > 0 ? 'relay' : null;
       // A cron job that ended at once would never see anybody silent for a whole lease.
       return (await this.#presence?.watching()) === true ? null : 'idle';

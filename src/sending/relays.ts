@@ -1,8 +1,12 @@
 import type { Verdict } from '../smtp/classify.ts';
+import { BREAKER_FAILURES } from './breaker.ts';
 import type { Gate } from './gate.ts';
 
 /** Recipients in a claim while relays are being probed: one is sent, the rest would only be released again. */
 const PROBE_BATCH = 2;
+
+/** Refusals of a campaign's sender in a row, by one relay, after which it is not asked again. As many as open a breaker. */
+export const SENDER_REFUSALS = BREAKER_FAILURES;
 
 /** A campaign that uses the relays, by what wakes it: mails may go. */
 export type Campaign = () => void;
@@ -22,6 +26,8 @@ export class Relays {
   readonly #campaigns = new Set<Campaign>();
   /** Campaigns that wait for a relay with a rate, or a slowed one, who waits longest first. */
   readonly #waiting = new Set<Campaign>();
+  /** How often in a row a relay refused a campaign's sender. */
+  readonly #refusals = new Map<Campaign, Map<Gate, number>>();
   /** Whose turn it is while somebody lets it go first: one mail. */
   #turn: { readonly of: Campaign; mails: number } | null = null;
   #chosen: Gate | null = null;
@@ -40,6 +46,7 @@ export class Relays {
   leave(campaign: Campaign): void {
     this.#campaigns.delete(campaign);
     this.#waiting.delete(campaign);
+    this.#refusals.delete(campaign);
   }
 
   /** Tells every campaign that mails may go. */
@@ -50,7 +57,9 @@ export class Relays {
   /** The relay for the next mail of a campaign with `own` mails in flight, or null: none has room. */
   next(campaign: Campaign, own: number): Gate | null {
     if (this.#waiting.size > 0 && !this.#mayGo(campaign)) return null;
-    const gate = this.#only ?? this.#choice();
+    // Who is refused by some relays chooses among the others, and leaves everybody's turns as they are.
+    const refusals = this.#refusals.get(campaign);
+    const gate = this.#only ?? (refusals === undefined ? this.#choice() : this.#choose(refusals));
     if (gate?.room !== 'yes' || own >= this.#share(gate)) return null;
     return gate;
   }
@@ -71,15 +80,36 @@ export class Relays {
     if (this.#turn !== null) this.#turn.mails--;
     if (this.#only === null) {
       this.#count(gate);
-      this.#chosen = null;
+      if (this.#chosen === gate) this.#chosen = null;
     }
     gate.handedOver();
   }
 
-  cameBack(gate: Gate, verdict: Verdict, words: string, replied: boolean): void {
+  /** A mail of a campaign came back. True: no relay takes the campaign's sender, which just became clear. */
+  cameBack(campaign: Campaign, gate: Gate, verdict: Verdict, words: string, replied: boolean): boolean {
     gate.cameBack(verdict, words, replied);
+    const unwanted = this.#countRefusal(campaign, gate, verdict);
     // The one whose mail it was looks by itself; the relay that others wait for may be this one.
     if (this.#only === null && this.#campaigns.size > 1) this.wake();
+    return unwanted;
+  }
+
+  #countRefusal(campaign: Campaign, gate: Gate, { kind }: Verdict): boolean {
+    const refusals = this.#refusals.get(campaign);
+    if (kind !== 'sender') {
+      // Whoever judges a recipient has taken the sender.
+      if (refusals !== undefined && (kind === 'sent' || kind === 'rejected' || kind === 'retry'))
+        refusals.delete(gate);
+      if (refusals?.size === 0) this.#refusals.delete(campaign);
+      return false;
+    }
+    const counts = refusals ?? new Map<Gate, number>();
+    this.#refusals.set(campaign, counts);
+    counts.set(gate, (counts.get(gate) ?? 0) + 1);
+    if (!this.gates.every((other) => refuses(counts, other))) return false;
+    // From the beginning: whoever pauses the campaign may have failed to, and is told again.
+    this.#refusals.delete(campaign);
+    return true;
   }
 
   /** Milliseconds until any relay may be tried; 0: mails may go now. */
@@ -123,11 +153,11 @@ export class Relays {
   }
 
   /** Who is being probed comes first: it is one mail, and its weight may be small. */
-  #choose(): Gate | null {
+  #choose(refusals: ReadonlyMap<Gate, number> = NOBODY): Gate | null {
     let best: Gate | null = null;
     let standBy = true;
     for (const gate of this.gates) {
-      if (gate.weight === 0) continue;
+      if (gate.weight === 0 || refuses(refusals, gate)) continue;
       if (!gate.inTrouble) standBy = false;
       const { room } = gate;
       if (room === 'no') continue;
@@ -136,7 +166,7 @@ export class Relays {
     }
     if (best !== null || !standBy) return best;
     for (const gate of this.gates) {
-      if (gate.weight > 0 || gate.room === 'no') continue;
+      if (gate.weight > 0 || gate.room === 'no' || refuses(refusals, gate)) continue;
       if (gate.breaker.state === 'half-open') return gate;
       if (best === null || gate.credit > best.credit) best = gate;
     }
@@ -163,4 +193,11 @@ export class Relays {
       if (other.weight > 0 || other === gate || other.inFlight > 0) allowed += other.allowance;
     return Math.max(1, Math.floor(allowed / Math.max(1, this.#campaigns.size)));
   }
+}
+
+const NOBODY: ReadonlyMap<Gate, number> = new Map();
+
+/** Whether a relay has refused a campaign's sender so often that it is not asked again. */
+function refuses(refusals: ReadonlyMap<Gate, number>, gate: Gate): boolean {
+  return (refusals.get(gate) ?? 0) >= SENDER_REFUSALS;
 }

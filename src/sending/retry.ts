@@ -1,5 +1,5 @@
 import type { Verdict } from '../smtp/classify.ts';
-import type { Delivery } from '../smtp/deliverer.ts';
+import { DELIVERY_CODES, type Delivery } from '../smtp/deliverer.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
 
 /** First wait after a temporary failure, seconds, unless the campaign says otherwise. Five minutes is what greylisting servers ask for at least. */
@@ -108,22 +108,24 @@ export function decide(
       }
       return { ...base, outcome: null, charged: 0, maybeSent: 1 };
     case 'backoff':
+    case 'sender':
+      // A relay that cannot be reached is the breaker's business; one that answers is asked again after a moment.
+      if (!answered(delivery)) return { ...base, outcome: null, charged: 0 };
       // No attempt is charged, but who is answered so for as long as the campaign tries will not be answered otherwise.
-      if (delivery.kind === 'replied' && now >= policy.expiresAt) {
+      if (now >= policy.expiresAt) {
         if (tooOld(recipient, policy, now) || policy.maxAttempts === 1) return failed('expired', 0);
         return deferred(base, 1, policy, random);
       }
-      // A relay that answers is asked again after a moment; one that cannot be reached is the breaker's business.
-      return {
-        ...base,
-        outcome: null,
-        charged: 0,
-        retrySeconds: delivery.kind === 'replied' ? BACKOFF_SECONDS : 0,
-      };
+      return { ...base, outcome: null, charged: 0, retrySeconds: BACKOFF_SECONDS };
     default:
-      // misconfigured, fallback: the relay's trouble. The row comes back as it was.
-      return { ...base, outcome: null, charged: 0 };
+      // misconfigured, fallback: the relay's trouble. The row comes back as it was, and not at once.
+      return { ...base, outcome: null, charged: 0, retrySeconds: BACKOFF_SECONDS };
   }
+}
+
+/** The relay said something, if only what no relay says. */
+function answered(delivery: Delivery): boolean {
+  return delivery.kind === 'replied' || delivery.code === DELIVERY_CODES.protocol;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
 import { messageOf } from '../errors.ts';
 import type { ComposedMessage } from '../message/compose.ts';
-import { classify } from '../smtp/classify.ts';
+import { classify, ofWorkingRelay } from '../smtp/classify.ts';
 import { type Delivery, deliveryWords } from '../smtp/deliverer.ts';
 import { Claimer } from './claimer.ts';
 import type { WorkerEvents } from './events.ts';
@@ -222,10 +222,12 @@ export class Worker {
   /** @param at when it was handed over, milliseconds of performance.now(); meaningful while there is a meter */
   #answered(next: Next, gate: Gate, delivery: Delivery, at: number): void {
     this.#inFlight--;
-    const verdict = classify(delivery);
+    const first = classify(delivery);
+    const verdict = gate.accepted > 0 ? ofWorkingRelay(first, delivery) : first;
     // The ordinary case makes no words for people: at 20,000 a second every string counts.
     const words = verdict.kind === 'sent' ? '' : deliveryWords(delivery);
-    this.#relays.cameBack(gate, verdict, words, delivery.kind === 'replied');
+    const unwanted = this.#relays.cameBack(this.#wake, gate, verdict, words, delivery.kind === 'replied');
+    if (unwanted) this.#events.refused(`the relay refuses the sender: ${reasonOf(null, words)}`);
     const now = performance.now();
     this.#meter?.deliver.observe(now - at);
     const { recipient } = next;

@@ -12,6 +12,8 @@ export type Verdict =
   | { readonly kind: 'backoff' }
   /** The relay refuses us, not the recipient: it pauses until somebody changes the configuration. */
   | { readonly kind: 'misconfigured' }
+  /** The relay refuses this sender's address; it may take others': the campaign pauses, the relay goes on. */
+  | { readonly kind: 'sender' }
   /** The relay did not understand: try once more in serial mode, then pause. */
   | { readonly kind: 'fallback' }
   /** Handed over, the reply never seen: the campaign decides between sending again and holding. */
@@ -25,6 +27,7 @@ export const GREYLIST_SECONDS = 300;
 const SENT: Verdict = { kind: 'sent' };
 const BACKOFF: Verdict = { kind: 'backoff' };
 const MISCONFIGURED: Verdict = { kind: 'misconfigured' };
+const SENDER: Verdict = { kind: 'sender' };
 const FALLBACK: Verdict = { kind: 'fallback' };
 const UNCONFIRMED: Verdict = { kind: 'unconfirmed' };
 const REJECTED: Verdict = { kind: 'rejected', policy: false };
@@ -64,8 +67,9 @@ function classifyNotSent(delivery: { readonly why: string; readonly code: string
     case DELIVERY_CODES.tooBig:
       return REFUSED;
     case DELIVERY_CODES.auth:
-    case DELIVERY_CODES.senderNeedsSmtputf8:
       return MISCONFIGURED;
+    case DELIVERY_CODES.senderNeedsSmtputf8:
+      return SENDER;
     case DELIVERY_CODES.protocol:
       return FALLBACK;
     default:
@@ -98,8 +102,8 @@ function classifyPermanent(stage: Stage, reply: Reply): Verdict {
   const enhanced = reply.enhanced ?? '';
   const { code } = reply;
   if (isAuthentication(code, enhanced)) return MISCONFIGURED;
-  // 5.1.7 and 5.1.8 are about the sender's address, whatever they answer.
-  if (enhanced === '5.1.7' || enhanced === '5.1.8') return MISCONFIGURED;
+  // 5.1.7, 5.1.8 and Office 365's 554 5.2.252 SendAsDenied are about the sender's address, whatever they answer.
+  if (enhanced === '5.1.7' || enhanced === '5.1.8' || /SendAsDenied/i.test(reply.text)) return SENDER;
   // MAIL says SIZE=, so a message that is too big may be refused there (RFC 1870 section 6.1).
   if (enhanced === '5.3.4') return REFUSED;
   if (isSendingQuota(enhanced, reply.text)) return BACKOFF;
@@ -138,5 +142,16 @@ function isAuthentication(code: number, enhanced: string): boolean {
 function classifyRefusedSender(code: number, enhanced: string): Verdict {
   if (code === 552 && enhanced === '') return REFUSED;
   const odd = enhanced === '' || enhanced.startsWith('5.5.');
-  return odd && ((code >= 500 && code <= 504) || code === 555) ? FALLBACK : MISCONFIGURED;
+  return odd && ((code >= 500 && code <= 504) || code === 555) ? FALLBACK : SENDER;
+}
+
+/**
+ * The verdict of a relay that has taken mails. It understands us, so what it does not understand is about this mail: the
+ * address that it was just told. Charged as a temporary refusal: the recipient comes to an end, and nobody is refused for
+ * good while it may be a misunderstanding after all.
+ */
+export function ofWorkingRelay(verdict: Verdict, delivery: Delivery): Verdict {
+  if (verdict.kind !== 'fallback') return verdict;
+  if (delivery.kind !== 'replied') return BACKOFF;
+  return delivery.stage === 'mail' ? SENDER : LATER;
 }

@@ -3,9 +3,10 @@ import { type CaptureOptions, type CaptureServer, startCapture } from '../../src
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { endSenders, startSender } from '../support/sender.ts';
+import { greet, type ScriptedRelay, startScript } from '../support/smtp-script.ts';
 
 let fresh: FreshDatabase;
-let relay: CaptureServer | undefined;
+let relay: CaptureServer | ScriptedRelay | undefined;
 beforeAll(async () => {
   fresh = await freshDatabase();
 });
@@ -56,9 +57,9 @@ test.each<[string, CaptureOptions, RegExp]>([
     /relay not permitted/,
   ],
   [
-    'does not let us send as this sender',
-    { policy: () => ({ at: 'final', reply: '554 5.2.252 SendAsDenied; not allowed to send as' }) },
-    /SendAsDenied/,
+    'refuses every message as if its recipient were unknown',
+    { policy: () => ({ at: 'final', reply: '550 5.1.1 no such user' }) },
+    /no such user/,
   ],
   ['announces a SIZE below the message’s', { maxMessageBytes: 100 }, /larger than the 100 bytes/],
 ])('a relay that %s pauses the campaign before everybody is rejected', async (_, options, words) => {
@@ -112,4 +113,60 @@ test('a relay that greylists everybody pauses nothing and refuses nobody', async
     [campaignId],
   );
   expect(rows).toEqual([{ event: 'deferred', reply_code: 450, n: 300 }]);
+});
+
+/** A relay that knows one sender and refuses every other at MAIL. */
+async function knowing(known: string): Promise<ScriptedRelay> {
+  return await startScript(async (peer) => {
+    if (!(await greet(peer))) return;
+    for (let line = await peer.line(); line !== null; line = await peer.line()) {
+      if (line === 'DATA') {
+        peer.say('354 go on');
+        if ((await peer.message()) === null) return;
+      }
+      const refused = line.startsWith('MAIL') && !line.includes(known);
+      peer.say(refused ? '553 5.7.1 <stranger@example.com>: we do not know you' : '250 2.0.0 Ok');
+    }
+  });
+}
+
+test('a sender that the relay refuses pauses its own campaign, nobody fails, and the others do not notice', async () => {
+  relay = await knowing('news@example.com');
+  const refused = await runningCampaign(fresh.database, 400, { sender: 'Us <stranger@example.com>' });
+  const good = await runningCampaign(fresh.database, 400);
+  const worker = await startSender({
+    databaseUrl: fresh.url,
+    relay: `${relay.url}?connections=4`,
+    leaseSeconds: 30,
+  });
+  await worker.event('campaign', ({ name, now }) => name === good.name && now === 'finished');
+  const { reason } = await worker.event('refused', ({ name }) => name === refused.name);
+  expect(reason).toContain('the relay refuses the sender: 553 5.7.1 <…>: we do not know you');
+  await worker.event('campaign', ({ name, now }) => name === refused.name && now === 'paused');
+  expect(await statusOf(refused.campaignId)).toEqual({ status: 'paused', status_reason: reason });
+  expect(await countersAgree(fresh.database, good.campaignId)).toMatchObject({ sent: 400 });
+  const left = await countersAgree(fresh.database, refused.campaignId);
+  expect((left.waiting ?? 0) + (left.retrying ?? 0)).toBe(400);
+  const { rows } = await fresh.pool.query<{ n: number }>(
+    'select count(*) as n from recipient where campaign_id = $1 and attempts > 0',
+    [refused.campaignId],
+  );
+  expect(rows[0]?.n).toBe(0);
+  // The relay was never in trouble.
+  expect(worker.events.filter(({ kind }) => kind === 'relay')).toEqual([]);
+});
+
+test('one address that the relay calls a syntax error: it comes to an end, and keeps nobody waiting', async () => {
+  const { campaignId, name } = await runningCampaign(fresh.database, 60, {
+    retry_after: '1 second',
+    max_attempts: 2,
+  });
+  const [worker] = await workers(1, name, {
+    policy: (to) =>
+      to === 'person30@example.com' ? { at: 'rcpt', reply: '500 5.5.2 RCPT TO syntax error' } : null,
+  });
+  expect(await worker?.end).toBe('ended');
+  expect(await statusOf(campaignId)).toMatchObject({ status: 'finished' });
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 59, expired: 1 });
+  expect(worker?.events.filter(({ kind }) => kind === 'relay')).toEqual([]);
 });

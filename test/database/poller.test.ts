@@ -51,6 +51,13 @@ test('drain: a relay that is down ends it with the news instead of waiting for e
   expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ claimed: 0, sent: 0 });
 });
 
+test('drain: a relay that refuses us ends it with the news, though nobody is due at that moment', async () => {
+  const relay = await capture({ policy: () => ({ at: 'rcpt', reply: '530 5.7.0 Authentication required' }) });
+  const { campaignId } = await runningCampaign(fresh.database, 2);
+  expect(await (await worker(relay.url, { drain: true })).end).toBe('relay');
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ retrying: 2, claimed: 0 });
+});
+
 test('a worker that idles sees a campaign within about a second, and people who are added to it', async () => {
   const relay = await capture();
   const idle = await worker(relay.url);

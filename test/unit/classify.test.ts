@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { classify, type Verdict } from '../../src/smtp/classify.ts';
+import { classify, ofWorkingRelay, type Verdict } from '../../src/smtp/classify.ts';
 import { DELIVERY_CODES, type Delivery, type Stage } from '../../src/smtp/deliverer.ts';
 import { parseReply } from '../../src/smtp/reply.ts';
 
@@ -11,6 +11,7 @@ const LATE: readonly Stage[] = ['rcpt', 'data', 'final'];
 const sent: Verdict = { kind: 'sent' };
 const backoff: Verdict = { kind: 'backoff' };
 const misconfigured: Verdict = { kind: 'misconfigured' };
+const sender: Verdict = { kind: 'sender' };
 const fallback: Verdict = { kind: 'fallback' };
 const unconfirmed: Verdict = { kind: 'unconfirmed' };
 const rejected: Verdict = { kind: 'rejected', policy: false };
@@ -110,12 +111,6 @@ const TABLE: Record<string, readonly Row[]> = {
     [['data', 'final'], '550 looks like spam', refused],
     [['data', 'final'], '550 5.1.1 no such user', refused],
     [['data', 'final'], '552 5.2.2 mailbox full', refused],
-    [['data', 'final'], '554 5.2.252 SendAsDenied; news@example.com not allowed to send as', refused],
-    [
-      ['data', 'final'],
-      '554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAs',
-      refused,
-    ],
     [['data', 'final'], '550 5.4.1 Access denied', refused],
     [['final'], '552 too much', refused],
   ],
@@ -142,23 +137,27 @@ const TABLE: Record<string, readonly Row[]> = {
     [['rcpt'], '504 5.5.4 parameter', refused],
     [['rcpt'], '555 5.5.4 parameters not recognized', refused],
   ],
-  '530, 535, 5.7.8, 5xx to MAIL: configuration': [
+  '530, 535, 5.7.8: configuration': [
     [STAGES, '530 5.7.0 Authentication required', misconfigured],
     [STAGES, '530 Must issue a STARTTLS command first', misconfigured],
     [STAGES, '535 5.7.8 Authentication credentials invalid', misconfigured],
     [STAGES, '550 5.7.8 Authentication credentials invalid', misconfigured],
     [STAGES, '534 5.7.9 Please log in with your web browser', misconfigured],
     [STAGES, '538 5.7.11 Encryption required', misconfigured],
-    [['mail'], '550 5.7.1 sender not allowed', misconfigured],
-    [['mail'], '553 5.1.8 sender domain unknown', misconfigured],
-    [['mail'], '501 5.1.7 Bad sender address syntax', misconfigured],
-    [['mail'], '554 no', misconfigured],
-    [['rcpt'], '550 5.1.8 Sender address rejected: Domain not found', misconfigured],
     [['connect'], '554 5.7.1 your address is listed', misconfigured],
     [['connect'], '554 No SMTP service here', misconfigured],
     [['connect'], '502 EHLO?', misconfigured],
     [['auth'], '504 5.5.4 mechanism', misconfigured],
     [['auth'], '550 no', misconfigured],
+  ],
+  '5xx to MAIL, 5.1.7 and 5.1.8 anywhere: the sender of this campaign': [
+    [['mail'], '550 5.7.1 sender not allowed', sender],
+    [['mail'], '553 5.1.8 sender domain unknown', sender],
+    [['mail'], '501 5.1.7 Bad sender address syntax', sender],
+    [['mail'], '554 no', sender],
+    [LATE, '550 5.1.8 Sender address rejected: Domain not found', sender],
+    [LATE, '554 5.2.252 SendAsDenied; news@example.com not allowed to send as', sender],
+    [LATE, '554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAs', sender],
   ],
   '500 to 504: our bug or an odd server': [
     [LATE, '500 5.5.2 Command not recognized', fallback],
@@ -209,7 +208,7 @@ describe('without a reply', () => {
   test('what no mail of the campaign can do is nobody’s address', () => {
     const delivery = (code: string): Delivery => ({ kind: 'not-sent', code, why: 'because' });
     expect(classify(delivery(DELIVERY_CODES.tooBig))).toEqual(refused);
-    expect(classify(delivery(DELIVERY_CODES.senderNeedsSmtputf8))).toEqual(misconfigured);
+    expect(classify(delivery(DELIVERY_CODES.senderNeedsSmtputf8))).toEqual(sender);
   });
 
   test('no way to log in is configuration, a broken protocol falls back to serial', () => {
@@ -221,6 +220,23 @@ describe('without a reply', () => {
     for (const code of Object.values(DELIVERY_CODES)) {
       expect(classify({ kind: 'ambiguous', code, why: 'x' })).toEqual(unconfirmed);
     }
+  });
+});
+
+describe('a relay that has taken mails', () => {
+  const of = (delivery: Delivery) => ofWorkingRelay(classify(delivery), delivery);
+  const said = (stage: Stage, reply: string) => of({ kind: 'replied', stage, reply: parseReply(reply) });
+
+  test('does not misunderstand us: it means this recipient or this sender', () => {
+    for (const stage of LATE) expect(said(stage, '500 5.5.2 RCPT TO syntax error')).toEqual(later);
+    for (const stage of LATE) expect(said(stage, '503 5.5.1 bad sequence of commands')).toEqual(later);
+    expect(said('mail', '501 syntax')).toEqual(sender);
+  });
+
+  test('that breaks the protocol is in trouble like one that hangs up; all else is as it was', () => {
+    expect(of({ kind: 'not-sent', code: DELIVERY_CODES.protocol, why: 'x' })).toEqual(backoff);
+    expect(said('rcpt', '550 5.1.1 no such user')).toEqual(rejected);
+    expect(said('mail', '530 5.7.0 Authentication required')).toEqual(misconfigured);
   });
 });
 

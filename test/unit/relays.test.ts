@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BREAKER_FAILURES, BREAKER_FIRST_PAUSE_MS } from '../../src/sending/breaker.ts';
 import { Gate, STALLED_MS, STUCK_MS, type Tokens } from '../../src/sending/gate.ts';
-import { Relays } from '../../src/sending/relays.ts';
+import { Relays, SENDER_REFUSALS } from '../../src/sending/relays.ts';
 import type { Verdict } from '../../src/smtp/classify.ts';
 
 let now = 0;
@@ -32,7 +32,7 @@ const house = (...made: Made[]) => {
 
 const SENT: Verdict = { kind: 'sent' };
 const back = (relays: Relays, one: Gate, verdict: Verdict = SENT) =>
-  relays.cameBack(one, verdict, 'words', false);
+  relays.cameBack(ME, one, verdict, 'words', false);
 const breakDown = (relays: Relays, one: Gate, verdict: Verdict = { kind: 'backoff' }) => {
   for (let i = 0; i < BREAKER_FAILURES; i++) {
     one.handedOver();
@@ -154,6 +154,22 @@ describe('trouble', () => {
     expect(relays.claimLimit(500)).toBe(2);
   });
 
+  test.each(['misconfigured', 'fallback'] as const)(
+    '%s: one pause, whatever was in flight; it doubles with each probe',
+    (kind) => {
+      const { relays, gates } = house({ capacity: 20 });
+      const [one] = gates as [Gate];
+      fill(relays, gates);
+      for (let i = 0; i < 20; i++) back(relays, one, { kind });
+      expect(one.state).toBe('misconfigured');
+      expect(one.waitMs).toBe(BREAKER_FIRST_PAUSE_MS);
+      now += BREAKER_FIRST_PAUSE_MS;
+      expect(fill(relays, gates)).toEqual([1]);
+      back(relays, one, { kind });
+      expect(one.waitMs).toBe(2 * BREAKER_FIRST_PAUSE_MS);
+    },
+  );
+
   test('misconfigured is said only when every relay refuses the sender', () => {
     const { relays, gates } = house({}, {});
     breakDown(relays, gates[0] as Gate, { kind: 'misconfigured' });
@@ -162,6 +178,50 @@ describe('trouble', () => {
     expect(fill(relays, gates)).toEqual([0, 10]);
     breakDown(relays, gates[1] as Gate, { kind: 'misconfigured' });
     expect(relays.misconfigured).toBe('words');
+  });
+});
+
+describe('a campaign whose sender is refused', () => {
+  const REFUSED: Verdict = { kind: 'sender' };
+
+  test('uses the relays that take it, the others go on as ever, and it hears when none is left', () => {
+    const { relays, gates } = house({}, {});
+    const [one, two] = gates as [Gate, Gate];
+    for (let i = 0; i < SENDER_REFUSALS; i++) {
+      one.handedOver();
+      expect(back(relays, one, REFUSED)).toBe(false);
+    }
+    expect(one.state).toBe('working');
+    const other = () => undefined;
+    relays.join(other);
+    expect(fill(relays, gates, 4)).toEqual([0, 4]);
+    // Somebody else's mails still go through both.
+    const theirs = relays.next(other, 0);
+    expect(theirs).toBe(one);
+    for (let i = 0; i < 4; i++) back(relays, two);
+    for (let i = 1; i <= SENDER_REFUSALS; i++) {
+      two.handedOver();
+      expect(back(relays, two, REFUSED)).toBe(i === SENDER_REFUSALS);
+    }
+  });
+
+  test('in a row: a relay that judges a recipient has taken the sender', () => {
+    const { relays, gates } = house({});
+    const [one] = gates as [Gate];
+    for (let i = 0; i < 3 * SENDER_REFUSALS; i++) {
+      const last = i % SENDER_REFUSALS === SENDER_REFUSALS - 1;
+      one.handedOver();
+      expect(back(relays, one, last ? { kind: 'rejected', policy: false } : REFUSED)).toBe(false);
+    }
+  });
+
+  test('a stand-by is used when all others refuse it', () => {
+    const { relays, gates } = house({}, { weight: 0, capacity: 4 });
+    for (let i = 0; i < SENDER_REFUSALS; i++) {
+      (gates[0] as Gate).handedOver();
+      back(relays, gates[0] as Gate, REFUSED);
+    }
+    expect(fill(relays, gates)).toEqual([0, 4]);
   });
 });
 

@@ -94,13 +94,13 @@ describe('retry', () => {
   });
 
   test("trouble of the relay is nobody's fault: the row comes back as it was", () => {
-    for (const kind of ['backoff', 'misconfigured', 'fallback'] as const) {
+    for (const kind of ['backoff', 'sender', 'misconfigured', 'fallback'] as const) {
       expect(
         decide(3, { ...recipient, attempts: 4 }, replied(421, 'busy'), { kind }, policy, 0, 0),
       ).toMatchObject({
         outcome: null,
         charged: 0,
-        retrySeconds: kind === 'backoff' ? BACKOFF_SECONDS : 0,
+        retrySeconds: BACKOFF_SECONDS,
         maybeSent: 0,
       });
     }
