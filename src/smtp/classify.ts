@@ -102,8 +102,8 @@ function classifyPermanent(stage: Stage, reply: Reply): Verdict {
   const enhanced = reply.enhanced ?? '';
   const { code } = reply;
   if (isAuthentication(code, enhanced)) return MISCONFIGURED;
-  // 5.1.7 and 5.1.8 are about the sender's address, whatever they answer.
-  if (enhanced === '5.1.7' || enhanced === '5.1.8') return SENDER;
+  // 5.1.7, 5.1.8 and Office 365's 554 5.2.252 SendAsDenied are about the sender's address, whatever they answer.
+  if (enhanced === '5.1.7' || enhanced === '5.1.8' || /SendAsDenied/i.test(reply.text)) return SENDER;
   // MAIL says SIZE=, so a message that is too big may be refused there (RFC 1870 section 6.1).
   if (enhanced === '5.3.4') return REFUSED;
   if (isSendingQuota(enhanced, reply.text)) return BACKOFF;

@@ -111,12 +111,6 @@ const TABLE: Record<string, readonly Row[]> = {
     [['data', 'final'], '550 looks like spam', refused],
     [['data', 'final'], '550 5.1.1 no such user', refused],
     [['data', 'final'], '552 5.2.2 mailbox full', refused],
-    [['data', 'final'], '554 5.2.252 SendAsDenied; news@example.com not allowed to send as', refused],
-    [
-      ['data', 'final'],
-      '554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAs',
-      refused,
-    ],
     [['data', 'final'], '550 5.4.1 Access denied', refused],
     [['final'], '552 too much', refused],
   ],
@@ -162,6 +156,8 @@ const TABLE: Record<string, readonly Row[]> = {
     [['mail'], '501 5.1.7 Bad sender address syntax', sender],
     [['mail'], '554 no', sender],
     [LATE, '550 5.1.8 Sender address rejected: Domain not found', sender],
+    [LATE, '554 5.2.252 SendAsDenied; news@example.com not allowed to send as', sender],
+    [LATE, '554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAs', sender],
   ],
   '500 to 504: our bug or an odd server': [
     [LATE, '500 5.5.2 Command not recognized', fallback],
@@ -232,9 +228,8 @@ describe('a relay that has taken mails', () => {
   const said = (stage: Stage, reply: string) => of({ kind: 'replied', stage, reply: parseReply(reply) });
 
   test('does not misunderstand us: it means this recipient or this sender', () => {
-    expect(said('rcpt', '500 5.5.2 Command not recognized')).toEqual(later);
-    for (const stage of ['data', 'final'] as const) expect(said(stage, '501 syntax')).toEqual(later);
-    for (const stage of ['data', 'final'] as const) expect(said(stage, '555 5.5.4 odd')).toEqual(later);
+    for (const stage of LATE) expect(said(stage, '500 5.5.2 RCPT TO syntax error')).toEqual(later);
+    for (const stage of LATE) expect(said(stage, '503 5.5.1 bad sequence of commands')).toEqual(later);
     expect(said('mail', '501 syntax')).toEqual(sender);
   });
 
