@@ -4,6 +4,7 @@ import { sweepCancelled } from '../campaigns/sweep.ts';
 import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
 import { messageOf, SendstateError } from '../errors.ts';
+import { leaveQueues } from './domain-limit.ts';
 import { type DueCampaign, lookForDue } from './due.ts';
 import type { SendEvent } from './events.ts';
 import type { NamedRelay } from './gate.ts';
@@ -255,6 +256,7 @@ export class Poller {
     try {
       await pauseRunning(this.#db, name, reason);
       this.#emit({ kind: 'refused', campaignId, name, reason });
+      await leaveQueues(this.#db, campaignId);
     } catch (error) {
       // Somebody has ended it meanwhile, which is better than a pause.
       if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;
