@@ -132,6 +132,7 @@ export class Poller {
     const all = await lookForDue(this.#db, mine);
     const campaigns =
       campaignId === null ? all : all.filter((campaign) => campaign.campaignId === campaignId);
+    this.#forget(campaigns);
     for (const campaign of campaigns) await this.#attend(campaign);
     if (this.#stopping) return 'stopped';
     if (until === 'finished') {
@@ -157,7 +158,18 @@ export class Poller {
     const { campaignId } = this.#options;
     const fresh = await lookForDue(this.#db, campaignId === null ? [] : [campaignId]);
     const own = fresh.find((campaign) => campaign.campaignId === campaignId);
-    return own === undefined || own.status !== 'running' ? 'ended' : null;
+    if (own === undefined) return 'ended';
+    // What was in flight may have come back behind the sweep: the next look sweeps again.
+    const left = own.status === 'cancelled' && own.waiting + own.retrying > 0;
+    return own.status === 'running' || left ? null : 'ended';
+  }
+
+  /** Compiled messages of campaigns that do not run any more: with attachments they are large. */
+  #forget(campaigns: readonly DueCampaign[]): void {
+    const running = new Set<number>();
+    for (const { campaignId, status } of campaigns) if (status === 'running') running.add(campaignId);
+    for (const campaignId of this.#composers.keys())
+      if (!running.has(campaignId)) this.#composers.delete(campaignId);
   }
 
   async #attend(campaign: DueCampaign): Promise<void> {
