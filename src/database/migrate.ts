@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import {
   type DialectAdapter,
   Kysely,
@@ -11,12 +12,25 @@ import {
 import { type Migration, Migrator } from 'kysely/migration';
 import { messageOf, SendstateError } from '../errors.ts';
 import type { Database } from './connect.ts';
+import { codeOf } from './problems.ts';
 
 const MIGRATION_TABLE = 'sendstate_migration';
 const MIGRATION_LOCK_TABLE = 'sendstate_migration_lock';
 
 /** The number of the advisory lock, 'sendstat' in ASCII: any number will do that nobody else uses. */
 const MIGRATION_LOCK = 0x73656e6473746174n;
+
+/**
+ * How long a migration waits for a table, milliseconds. Whoever waits for an exclusive lock keeps everybody waiting who comes
+ * after: behind a backup that reads the table, every claim would stand in line. So it gives up soon and tries again.
+ */
+const LOCK_TIMEOUT_MS = 2_000;
+/** … after this pause, milliseconds, in which the others go on, … */
+const LOCK_PAUSE_MS = 3_000;
+/** … at most so many times: five minutes, and longer than most transactions. */
+const LOCK_TRIES = 60;
+/** lock_not_available: what a lock_timeout says. */
+const LOCK_NOT_AVAILABLE = '55P03';
 
 export interface MigrateResult {
   /** Names of the migrations that this call applied, in order; empty when there was nothing to do. */
@@ -28,6 +42,8 @@ export interface MigrateResult {
 export interface MigrateOptions {
   /** Where the *.sql files are. Default: the package's own migrations/. */
   readonly directory?: string;
+  /** How often to try while others hold the tables. Default 60, five minutes. */
+  readonly tries?: number;
 }
 
 /**
@@ -39,10 +55,25 @@ export interface MigrateOptions {
  */
 export async function migrate(database: Database, options: MigrateOptions = {}): Promise<MigrateResult> {
   const files = await migrationFiles(options.directory);
+  for (let left = options.tries ?? LOCK_TRIES; ; ) {
+    try {
+      return await migrateOnce(database, files);
+    } catch (error) {
+      left--;
+      const locked = error instanceof SendstateError && codeOf(error.cause) === LOCK_NOT_AVAILABLE;
+      if (!locked || left <= 0) throw error;
+    }
+    await setTimeout(LOCK_PAUSE_MS);
+  }
+}
+
+async function migrateOnce(database: Database, files: ReadonlyMap<string, string>): Promise<MigrateResult> {
   const kysely = new Kysely<unknown>({ dialect: new MigrationDialect({ pool: database.pool }) });
   return kysely.transaction().execute(async (transaction) => {
     await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(transaction);
     refuseNewer(database, await appliedMigrations(transaction), files);
+    // Not before: who waits for another migration waits as long as that takes, and keeps nobody else waiting.
+    await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(transaction);
     const { error, results = [] } = await new Migrator({
       db: transaction,
       provider: { getMigrations: async () => Object.fromEntries([...files].map(asMigration)) },
@@ -144,8 +175,12 @@ function refuseNewer(
 
 function migrationFailed(database: Database, name: string | undefined, cause: unknown): SendstateError {
   const which = name === undefined ? 'The migration' : `Migration ${name}`;
+  const hint =
+    codeOf(cause) === LOCK_NOT_AVAILABLE
+      ? 'Nothing was changed. Somebody holds a table: a backup, or a transaction that was left open. When it has ended run: sendstate migrate'
+      : 'Nothing was changed. Correct the cause and run: sendstate migrate';
   return new SendstateError('migration-failed', `${which} of ${database.url} failed: ${messageOf(cause)}`, {
-    hint: 'Nothing was changed. Correct the cause and run: sendstate migrate',
+    hint,
     cause,
   });
 }

@@ -84,16 +84,16 @@ export async function deleteLimit(db: Database, domain: string): Promise<boolean
 /** Rows in one statement: short enough that no claim waits behind it. */
 const ROWS_PER_STATEMENT = 10_000;
 
-/*
- * Whoever waits for a turn of this domain is due now, and draws by the limit that holds now. Who waits for a turn is who was
- * never tried and is due later: other rows that come back without a reply are due at once.
- */
+/** Who waits for a turn is who was never tried and is due later: others that come back without a reply are due at once. */
+const WAITS = 'r.retry_at > now() and r.send_state = 0 and r.attempts = 0 and r.reply_code is null';
+
+/** Whoever waits for a turn of these domains is due now, and draws by the limit and in the queue that are there now. */
 const FREE = `
 with picked as materialized (
   select r.campaign_id, r.ctid as tid from recipient r
-  where r.campaign_id = $1 and r.retry_at > now() and r.send_state = 0 and r.attempts = 0 and r.reply_code is null
-    and (split_part(r.address, '@', 2) = $2
-      or $2 = '${EVERY_OTHER_DOMAIN}' and not exists (select from domain_limit l where l.domain = split_part(r.address, '@', 2)))
+  where r.campaign_id = $1 and ${WAITS}
+    and (split_part(r.address, '@', 2) = any ($2::text[])
+      or '${EVERY_OTHER_DOMAIN}' = any ($2::text[]) and not exists (select from domain_limit l where l.domain = split_part(r.address, '@', 2)))
   limit ${ROWS_PER_STATEMENT} for no key update skip locked
 )
 update recipient r set retry_at = now() from picked p
@@ -105,6 +105,33 @@ async function forgetTurns(db: Database, domain: string): Promise<void> {
      or $1 = '${EVERY_OTHER_DOMAIN}' and not exists (select from domain_limit l where l.domain = p.domain)`,
     [domain],
   );
+  await freeTurns(db, [domain]);
+}
+
+/** The buckets are locked in the order of their names, as whoever draws from them locks them. */
+const LEAVE = `
+with queued as materialized (
+  select p.domain from domain_pace p
+  where p.queued_until > now()
+    and p.domain in (select split_part(r.address, '@', 2) from recipient r where r.campaign_id = $1 and ${WAITS})
+  order by p.domain for no key update
+)
+update domain_pace p set queued_until = now() from queued q where p.domain = q.domain returning p.domain`;
+
+/**
+ * A campaign that was paused or cancelled leaves the queues of its domains: they end now, and everybody who waits in them
+ * gets a new turn. Else others would wait for the turns of people whom nobody sends to. To be called after its state has changed.
+ */
+export async function leaveQueues(db: Database, campaignId: number): Promise<void> {
+  const { rows } = await db.pool.query<{ domain: string }>(LEAVE, [campaignId]);
+  if (rows.length > 0)
+    await freeTurns(
+      db,
+      rows.map(({ domain }) => domain),
+    );
+}
+
+async function freeTurns(db: Database, domains: readonly string[]): Promise<void> {
   const { rows } = await db.pool.query<{ id: number }>(
     `select campaign_id as id from campaign where status in ('running', 'paused', 'scheduled')`,
   );
@@ -113,7 +140,7 @@ async function forgetTurns(db: Database, domain: string): Promise<void> {
     while (freed === ROWS_PER_STATEMENT) {
       freed = await inTransaction(
         db,
-        async ({ client }) => (await client.query(FREE, [id, domain])).rowCount ?? 0,
+        async ({ client }) => (await client.query(FREE, [id, domains])).rowCount ?? 0,
       );
     }
   }

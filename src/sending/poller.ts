@@ -4,6 +4,8 @@ import { sweepCancelled } from '../campaigns/sweep.ts';
 import type { Database } from '../database/connect.ts';
 import { isTransient } from '../database/prepare.ts';
 import { messageOf, SendstateError } from '../errors.ts';
+import { Composers } from './composers.ts';
+import { leaveQueues } from './domain-limit.ts';
 import { type DueCampaign, lookForDue } from './due.ts';
 import type { SendEvent } from './events.ts';
 import type { NamedRelay } from './gate.ts';
@@ -25,14 +27,13 @@ export type { PollEnd, PollerOptions };
 /** The loop of one process: a heartbeat, rescues, and a worker for each campaign that is due. */
 export class Poller {
   readonly #db: Database;
-  readonly #composerFor: (campaign: Campaign) => Promise<Composer>;
+  readonly #composers: Composers<Campaign, Composer>;
   readonly #options: PollerOptions;
   readonly #emit: (event: SendEvent) => void;
   readonly #watch: RelayWatch;
   readonly #relays: Relays;
   readonly #window: SharedWindow;
   readonly #workers = new Map<number, Worker>();
-  readonly #composers = new Map<number, Composer>();
   #running = new Set<Promise<void>>();
   #presence: Presence | null = null;
   readonly #outage: Outage;
@@ -48,7 +49,7 @@ export class Poller {
     emit: (event: SendEvent) => void,
   ) {
     this.#db = db;
-    this.#composerFor = composerFor;
+    this.#composers = new Composers(composerFor);
     this.#options = options;
     this.#window = new SharedWindow(options.window);
     this.#emit = emit;
@@ -134,6 +135,7 @@ export class Poller {
     const all = await lookForDue(this.#db, mine);
     const campaigns =
       campaignId === null ? all : all.filter((campaign) => campaign.campaignId === campaignId);
+    this.#composers.keep(campaigns);
     for (const campaign of campaigns) await this.#attend(campaign);
     if (this.#stopping) return 'stopped';
     if (until === 'finished') {
@@ -159,7 +161,10 @@ export class Poller {
     const { campaignId } = this.#options;
     const fresh = await lookForDue(this.#db, campaignId === null ? [] : [campaignId]);
     const own = fresh.find((campaign) => campaign.campaignId === campaignId);
-    return own === undefined || own.status !== 'running' ? 'ended' : null;
+    if (own === undefined) return 'ended';
+    // What was in flight may have come back behind the sweep: the next look sweeps again.
+    const left = own.status === 'cancelled' && own.waiting + own.retrying > 0;
+    return own.status === 'running' || left ? null : 'ended';
   }
 
   async #attend(campaign: DueCampaign): Promise<void> {
@@ -239,14 +244,10 @@ export class Poller {
     if (worker.claims > 0 || this.#stopping || this.#failure !== null) this.#bell.ring();
   }
 
-  /** Compiled once a campaign. A campaign whose message cannot be compiled is paused, with the reason. */
+  /** A campaign whose message cannot be compiled is paused, with the reason. */
   async #composer(campaign: Campaign): Promise<Composer | null> {
-    const known = this.#composers.get(campaign.campaignId);
-    if (known !== undefined) return known;
     try {
-      const composer = await this.#composerFor(campaign);
-      this.#composers.set(campaign.campaignId, composer);
-      return composer;
+      return await this.#composers.of(campaign);
     } catch (error) {
       if (isTransient(error)) throw error;
       await this.#refused(campaign, `the message cannot be compiled: ${messageOf(error)}`);
@@ -258,6 +259,7 @@ export class Poller {
     try {
       await pauseRunning(this.#db, name, reason);
       this.#emit({ kind: 'refused', campaignId, name, reason });
+      await leaveQueues(this.#db, campaignId);
     } catch (error) {
       // Somebody has ended it meanwhile, which is better than a pause.
       if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;

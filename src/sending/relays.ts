@@ -1,12 +1,9 @@
 import type { Verdict } from '../smtp/classify.ts';
-import { BREAKER_FAILURES } from './breaker.ts';
 import type { Gate } from './gate.ts';
+import { SenderRefusals } from './sender-refusals.ts';
 
 /** Recipients in a claim while relays are being probed: one is sent, the rest would only be released again. */
 const PROBE_BATCH = 2;
-
-/** Refusals of a campaign's sender in a row, by one relay, after which it is not asked again. As many as open a breaker. */
-export const SENDER_REFUSALS = BREAKER_FAILURES;
 
 /** A campaign that uses the relays, by what wakes it: mails may go. */
 export type Campaign = () => void;
@@ -26,8 +23,7 @@ export class Relays {
   readonly #campaigns = new Set<Campaign>();
   /** Campaigns that wait where there is not enough for all (a rate, a slowed relay, few connections), who waits longest first. */
   readonly #waiting = new Set<Campaign>();
-  /** How often in a row a relay refused a campaign's sender. */
-  readonly #refusals = new Map<Campaign, Map<Gate, number>>();
+  readonly #refusals = new SenderRefusals<Campaign, Gate>();
   /** Whose turn it is while somebody lets it go first: one mail. */
   #turn: { readonly of: Campaign; mails: number } | null = null;
   #chosen: Gate | null = null;
@@ -46,7 +42,7 @@ export class Relays {
   leave(campaign: Campaign): void {
     this.#campaigns.delete(campaign);
     this.#waiting.delete(campaign);
-    this.#refusals.delete(campaign);
+    this.#refusals.forget(campaign);
   }
 
   /** Tells every campaign that mails may go. */
@@ -65,8 +61,7 @@ export class Relays {
   /** The relay that has room for one more mail of a campaign with `own` in flight. */
   #free(campaign: Campaign, own: number): Gate | null {
     // Who is refused by some relays chooses among the others, and leaves everybody's turns as they are.
-    const refusals = this.#refusals.get(campaign);
-    const gate = this.#only ?? (refusals === undefined ? this.#choice() : this.#choose(refusals));
+    const gate = this.#only ?? (this.#refusals.any(campaign) ? this.#choose(campaign) : this.#choice());
     if (gate?.room !== 'yes' || own >= this.#share(gate)) return null;
     return gate;
   }
@@ -98,27 +93,13 @@ export class Relays {
   /** A mail of a campaign came back. True: no relay takes the campaign's sender, which just became clear. */
   cameBack(campaign: Campaign, gate: Gate, verdict: Verdict, words: string, replied: boolean): boolean {
     gate.cameBack(verdict, words, replied);
-    const unwanted = this.#countRefusal(campaign, gate, verdict);
+    this.#refusals.count(campaign, gate, verdict);
     // The one whose mail it was looks by itself; the relay that others wait for may be this one.
     if (this.#only === null && this.#campaigns.size > 1) this.wake();
-    return unwanted;
-  }
-
-  #countRefusal(campaign: Campaign, gate: Gate, { kind }: Verdict): boolean {
-    const refusals = this.#refusals.get(campaign);
-    if (kind !== 'sender') {
-      // Whoever judges a recipient has taken the sender.
-      if (refusals !== undefined && (kind === 'sent' || kind === 'rejected' || kind === 'retry'))
-        refusals.delete(gate);
-      if (refusals?.size === 0) this.#refusals.delete(campaign);
+    if (verdict.kind !== 'sender' || !this.gates.every((other) => this.#refusals.refuses(campaign, other)))
       return false;
-    }
-    const counts = refusals ?? new Map<Gate, number>();
-    this.#refusals.set(campaign, counts);
-    counts.set(gate, (counts.get(gate) ?? 0) + 1);
-    if (!this.gates.every((other) => refuses(counts, other))) return false;
     // From the beginning: whoever pauses the campaign may have failed to, and is told again.
-    this.#refusals.delete(campaign);
+    this.#refusals.forget(campaign);
     return true;
   }
 
@@ -160,16 +141,17 @@ export class Relays {
   /** Whose turn it is stays so until it had it; a stand-by has none when another relay takes mails again. */
   #choice(): Gate | null {
     const chosen = this.#chosen;
-    if (chosen === null || chosen.weight === 0 || chosen.room === 'no') this.#chosen = this.#choose();
+    if (chosen === null || chosen.weight === 0 || chosen.room === 'no') this.#chosen = this.#choose(null);
     return this.#chosen;
   }
 
   /** Who is being probed comes first: it is one mail, and its weight may be small. */
-  #choose(refusals: ReadonlyMap<Gate, number> = NOBODY): Gate | null {
+  #choose(campaign: Campaign | null): Gate | null {
+    const refuses = (gate: Gate) => campaign !== null && this.#refusals.refuses(campaign, gate);
     let best: Gate | null = null;
     let standBy = true;
     for (const gate of this.gates) {
-      if (gate.weight === 0 || refuses(refusals, gate)) continue;
+      if (gate.weight === 0 || refuses(gate)) continue;
       if (!gate.inTrouble) standBy = false;
       const { room } = gate;
       if (room === 'no') continue;
@@ -178,7 +160,7 @@ export class Relays {
     }
     if (best !== null || !standBy) return best;
     for (const gate of this.gates) {
-      if (gate.weight > 0 || gate.room === 'no' || refuses(refusals, gate)) continue;
+      if (gate.weight > 0 || gate.room === 'no' || refuses(gate)) continue;
       if (gate.breaker.state === 'half-open') return gate;
       if (best === null || gate.credit > best.credit) best = gate;
     }
@@ -209,11 +191,4 @@ export class Relays {
       if (other.weight > 0 || other === gate || other.inFlight > 0) allowed += other.allowance;
     return allowed;
   }
-}
-
-const NOBODY: ReadonlyMap<Gate, number> = new Map();
-
-/** Whether a relay has refused a campaign's sender so often that it is not asked again. */
-function refuses(refusals: ReadonlyMap<Gate, number>, gate: Gate): boolean {
-  return (refusals.get(gate) ?? 0) >= SENDER_REFUSALS;
 }

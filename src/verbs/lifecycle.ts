@@ -8,6 +8,7 @@ import {
 } from '../campaigns/life.ts';
 import { sweepCancelled } from '../campaigns/sweep.ts';
 import { SendstateError } from '../errors.ts';
+import { leaveQueues } from '../sending/domain-limit.ts';
 import type { Sendstate } from './open.ts';
 
 /** Lets workers begin, now or at a time. */
@@ -23,7 +24,9 @@ export async function start({ database }: Sendstate, name: string, at?: Date): P
 
 /** Running workers stop claiming at once and release what they hold within about a second. */
 export async function pause({ database }: Sendstate, name: string, reason?: string): Promise<Campaign> {
-  return await pauseCampaign(database, name, reason ?? null);
+  const campaign = await pauseCampaign(database, name, reason ?? null);
+  await leaveQueues(database, campaign.campaignId);
+  return campaign;
 }
 
 /** Undoes `pause`. */
@@ -37,5 +40,6 @@ export async function cancel(
   name: string,
 ): Promise<{ readonly campaign: Campaign; readonly cancelled: number }> {
   const campaign = await cancelCampaign(database, name);
+  await leaveQueues(database, campaign.campaignId);
   return { campaign, cancelled: await sweepCancelled(database, campaign.campaignId) };
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/database/connect.ts';
-import { limits, removeLimit, type Sendstate, setLimit } from '../../src/index.ts';
+import { cancel, limits, pause, removeLimit, type Sendstate, setLimit } from '../../src/index.ts';
 import { claimDue, claimFresh } from '../../src/sending/claim.ts';
 import { Claimer } from '../../src/sending/claimer.ts';
 import { DomainLimits } from '../../src/sending/domain-limit.ts';
@@ -68,6 +68,9 @@ async function turns(campaignId: number): Promise<Turned[]> {
   );
   return rows;
 }
+const nameOf = async (campaignId: number) =>
+  (await fresh.pool.query<{ name: string }>('select name from campaign where campaign_id = $1', [campaignId]))
+    .rows[0]?.name ?? '';
 const count = async (text: string, values: unknown[] = []) =>
   Number((await fresh.pool.query<{ n: number }>(text, values)).rows[0]?.n);
 
@@ -252,6 +255,39 @@ describe('limits', () => {
     expect(await waiting()).toEqual(['naver.com']);
     await countersAgree(fresh.database, campaignId);
   });
+
+  test.each([['cancelled', cancel] as const, ['paused', pause] as const])(
+    'a campaign that is %s leaves its queues: nobody waits for the turns of people whom nobody sends to',
+    async (_, end) => {
+      const leaving = await campaignAt({ 'naver.com': 500 });
+      const staying = await campaignAt({ 'naver.com': 4, 'daum.net': 4 });
+      await setLimit(app, 'naver.com', 0.1);
+      await setLimit(app, 'daum.net', 0.1);
+      await draw(await claim(leaving));
+      await draw(await claim(staying));
+      const queue = async (domain: string) =>
+        await count(
+          `select extract(epoch from queued_until - now()) as n from domain_pace where domain = '${domain}'`,
+        );
+      expect(await queue('naver.com')).toBeGreaterThan(4_900);
+      const daum = await turns(staying);
+      await end(app, await nameOf(leaving));
+      expect(await queue('naver.com')).toBeLessThanOrEqual(0);
+      // Who stays is due now and draws anew; a queue that the other had no part in is as it was.
+      const now = await turns(staying);
+      const at = (all: readonly Turned[], domain: string) =>
+        all.filter(({ address }) => address.endsWith(domain)).map(({ in: seconds }) => seconds);
+      for (const seconds of at(now, '@naver.com')) expect(seconds).toBeLessThanOrEqual(0);
+      expect(at(now, '@daum.net')).toHaveLength(3);
+      for (const seconds of at(now, '@daum.net')) expect(seconds).toBeGreaterThan(0);
+      expect(at(daum, '@naver.com')).toHaveLength(4);
+      await draw(await due(staying), false);
+      expect(Math.max(...at(await turns(staying), '@naver.com'))).toBeLessThan(60);
+      await countersAgree(fresh.database, leaving);
+      await countersAgree(fresh.database, staying);
+      await fresh.pool.query(`update campaign set status = 'finished' where campaign_id = $1`, [staying]);
+    },
+  );
 
   test('one that was removed a moment ago holds nobody back', async () => {
     const campaignId = await campaignAt({ 'naver.com': 5 });

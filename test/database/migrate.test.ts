@@ -92,6 +92,46 @@ describe('a migration that fails in the middle', () => {
   });
 });
 
+describe('a table that somebody reads for long', () => {
+  beforeEach(async () => {
+    await migrate(empty.database);
+    for (const name of await ownMigrations())
+      await copyFile(path.join(migrationsDirectory(), `${name}.sql`), path.join(directory, `${name}.sql`));
+    await writeFile(path.join(directory, '9999_more.sql'), 'alter table campaign add column more int;');
+  });
+
+  test('is waited for a moment at a time; whoever comes after the migration goes on, and it is applied in the end', async () => {
+    const backup = await empty.pool.connect();
+    await backup.query('begin; lock table campaign in access share mode');
+    const migrating = migrate(empty.database, { directory });
+    const waits = async () =>
+      (await empty.pool.query(`select from pg_locks where not granted and relation = 'campaign'::regclass`))
+        .rowCount;
+    await expect.poll(waits, { timeout: 20_000, interval: 20 }).toBe(1);
+    // It stands in line behind the migration, and is let through although the backup goes on.
+    await empty.pool.query('select from campaign');
+    await backup.query('commit');
+    backup.release();
+    expect((await migrating).applied).toEqual(['9999_more']);
+  });
+
+  test('is given up at last: nothing was changed, and it says who is to blame', async () => {
+    const backup = await empty.pool.connect();
+    await backup.query('begin; lock table campaign in access share mode');
+    try {
+      await expect(migrate(empty.database, { directory, tries: 1 })).rejects.toMatchObject({
+        code: 'migration-failed',
+        message: expect.stringMatching(/9999_more.*lock timeout/),
+        hint: expect.stringContaining('Somebody holds a table'),
+      });
+    } finally {
+      await backup.query('rollback');
+      backup.release();
+    }
+    expect(await schemaVersion(empty.database)).toBe((await ownMigrations()).at(-1));
+  });
+});
+
 describe('a schema that is not this program’s', () => {
   test('empty: says so and how to fill it', async () => {
     await expect(checkSchema(empty.database)).rejects.toMatchObject({

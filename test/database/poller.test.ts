@@ -5,6 +5,7 @@ import { addPeople, countersAgree, runningCampaign } from '../support/campaign.t
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { startProxy, through } from '../support/proxy.ts';
 import { endSenders, startSender } from '../support/sender.ts';
+import { greet, startScript } from '../support/smtp-script.ts';
 
 let fresh: FreshDatabase;
 let closers: { close(): Promise<void> }[] = [];
@@ -172,6 +173,91 @@ test('a campaign that is cancelled at the moment when it would pause itself stay
   const app = { database: fresh.database, embedded: false, close: async () => undefined };
   expect((await cancel(app, name)).campaign.status).toBe('cancelled');
   expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ waiting: 0, claimed: 0 });
+});
+
+test('cancelled: a mail that is deferred behind the sweep is cancelled too before `send` ends', async () => {
+  const held = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const relay = await startScript(async (peer) => {
+    if (!(await greet(peer))) return;
+    for (let line = await peer.line(); line !== null; line = await peer.line()) {
+      if (line.startsWith('RCPT')) {
+        asked.resolve();
+        await held.promise;
+        peer.say('451 4.7.1 later');
+      } else peer.say('250 2.0.0 Ok');
+    }
+  });
+  closers.push(relay);
+  const { campaignId, name } = await runningCampaign(fresh.database, 20);
+  const one = await startSender({
+    databaseUrl: fresh.url,
+    relay: `${relay.url}?connections=1`,
+    campaign: name,
+    batch: 2,
+  });
+  const operator = await fresh.pool.connect();
+  try {
+    await asked.promise;
+    // The sweep has seen everybody who waits, and waits for the counter; the one in flight has the lowest id.
+    await operator.query('begin');
+    await operator.query(
+      'select from counter where campaign_id = $1 and worker_id = 0 and lane = 0 for update',
+      [campaignId],
+    );
+    await fresh.pool.query(
+      `update campaign set status = 'cancelled', finished_at = now() where campaign_id = $1`,
+      [campaignId],
+    );
+    await expect
+      .poll(
+        () =>
+          number(
+            `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          ),
+        { timeout: 10_000, interval: 20 },
+      )
+      .toBeGreaterThanOrEqual(1);
+    held.resolve();
+    await one.event('campaign', (event) => event.now === 'cancelled');
+    await operator.query('commit');
+  } finally {
+    held.resolve();
+    operator.release();
+  }
+  expect(await one.end).toBe('ended');
+  expect(await countersAgree(fresh.database, campaignId)).toMatchObject({
+    waiting: 0,
+    retrying: 0,
+    claimed: 0,
+    cancelled: 20,
+  });
+});
+
+test('a message is compiled anew when its campaign is resumed: nothing is kept of those that do not run', async () => {
+  const relay = await capture({
+    keep: 20,
+    policy: (_, nth) => (nth === 1 ? { at: 'rcpt', reply: '451 later' } : null),
+  });
+  const one = await worker(relay.url);
+  const { campaignId } = await runningCampaign(fresh.database, 2, { subject: 'Before' });
+  await expect
+    .poll(() =>
+      number('select count(*) from recipient where campaign_id = $1 and attempts = 1', [campaignId]),
+    )
+    .toBe(2);
+  await fresh.pool.query(`update campaign set status = 'paused', subject = 'After' where campaign_id = $1`, [
+    campaignId,
+  ]);
+  // Another campaign, from beginning to end: the poller has looked meanwhile.
+  const other = await runningCampaign(fresh.database, 0);
+  await one.event('campaign', (event) => event.name === other.name && event.now === 'finished');
+  await fresh.pool.query('update recipient set retry_at = now() where campaign_id = $1', [campaignId]);
+  await fresh.pool.query(`update campaign set status = 'running' where campaign_id = $1`, [campaignId]);
+  await relay.waitFor(2);
+  one.stop();
+  expect(await one.end).toBe('stopped');
+  for (const { raw } of relay.mails) expect(raw.toString('latin1')).toContain('Subject: After');
 });
 
 test('what can never work ends the worker with the database’s own words', async () => {
