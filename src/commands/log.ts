@@ -39,6 +39,7 @@ export class Log {
   #second = 0;
   #lines = 0;
   #leftOut = 0;
+  #later: NodeJS.Timeout | undefined;
 
   private constructor(context: Context, options: LogOptions, logger: Logger | null) {
     this.#context = context;
@@ -93,16 +94,25 @@ export class Log {
     if (result.outcome === null || result.outcome === 'sent') return false;
     const second = Math.floor(performance.now() / 1000);
     if (second !== this.#second) {
-      const leftOut = this.#leftOut;
-      [this.#second, this.#lines, this.#leftOut] = [second, 0, 0];
-      if (leftOut > 0) {
-        const words = `${leftOut} more recipients ended without a mail; all of them: sendstate recipients NAME --outcome rejected`;
-        this.#write({ level: 'info', event: 'recipients', words, fields: { recipients: leftOut } });
-      }
+      this.flush();
+      [this.#second, this.#lines] = [second, 0];
     }
     if (this.#lines++ < RECIPIENT_LINES) return true;
     this.#leftOut++;
+    // The next failure may be hours away, or never come.
+    this.#later ??= setTimeout(() => this.flush(), 1_000).unref();
     return false;
+  }
+
+  /** Says how many recipients had no line of their own; also to be called at the end. */
+  flush(): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
+    const leftOut = this.#leftOut;
+    this.#leftOut = 0;
+    if (leftOut === 0) return;
+    const words = `${leftOut} more recipients ended without a mail; all of them: sendstate recipients NAME --outcome rejected`;
+    this.#write({ level: 'info', event: 'recipients', words, fields: { recipients: leftOut } });
   }
 }
 

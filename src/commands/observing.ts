@@ -121,5 +121,6 @@ export class Observing {
   async close(): Promise<void> {
     await this.#hooks?.close();
     await this.#server?.close();
+    this.#log.flush();
   }
 }

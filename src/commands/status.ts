@@ -62,20 +62,23 @@ function relayLine({ label, workerId, state, words, slowedTo }: RelayActivity): 
   );
 }
 
-async function show(context: Context, app: Sendstate, name: string | undefined): Promise<Progress[]> {
+async function show(
+  context: Context,
+  app: Sendstate,
+  name: string | undefined,
+  out = context.out,
+): Promise<Progress[]> {
   if (name === undefined) {
     const all = await campaigns(app);
-    if (context.json) context.out(JSON.stringify(all));
+    if (context.json) out(JSON.stringify(all));
     else if (all.length === 0)
-      context.out(
-        'There is no campaign yet. Make one: sendstate create NAME --from … --subject … --html FILE',
-      );
-    else for (const progress of all) context.out(overviewLine(progress));
+      out('There is no campaign yet. Make one: sendstate create NAME --from … --subject … --html FILE');
+    else for (const progress of all) out(overviewLine(progress));
     return all;
   }
   const found = await status(app, name);
-  if (context.json) context.out(JSON.stringify(found));
-  else for (const line of statusLines(found)) context.out(line);
+  if (context.json) out(JSON.stringify(found));
+  else for (const line of statusLines(found)) out(line);
   return [found.progress];
 }
 
@@ -150,7 +153,7 @@ export function registerStatus(program: Command, contextOf: (command: Command) =
     .action((name: string | undefined, flags: { watch?: boolean }, command: Command) => {
       const context = contextOf(command);
       return withDatabase(context, async (app) => {
-        if (flags.watch === true) await watch(context, app, name, () => show(context, app, name));
+        if (flags.watch === true) await watch(context, app, name, (out) => show(context, app, name, out));
         else await show(context, app, name);
       });
     });

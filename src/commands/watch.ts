@@ -1,13 +1,18 @@
-import { type Progress, type Sendstate, status } from '../index.ts';
-import { watchLines } from '../progress/watch.ts';
+import { isTransient } from '../database/problems.ts';
+import { messageOf } from '../errors.ts';
+import { campaigns, type Progress, type Sendstate, status } from '../index.ts';
+import { printable } from '../progress/format.ts';
+import { overviewLines, watchLines } from '../progress/watch.ts';
 import type { Context } from './context.ts';
 import { useColour } from './terminal.ts';
 
 /** How often `--watch` looks, milliseconds. */
 const WATCH_MS = 1_000;
 
-/** Cursor home, erase the screen (ECMA-48). */
-const CLEAR = '\u001b[H\u001b[2J';
+/** Cursor home; erase to the end of the line; erase what is below (ECMA-48). */
+const HOME = '\u001b[H';
+const TO_END_OF_LINE = '\u001b[K';
+const BELOW = '\u001b[J';
 
 /** Looks that the curve keeps: more columns than a terminal has. */
 const MOST_RATES = 300;
@@ -29,48 +34,81 @@ class Rates {
   }
 }
 
-/** One look a second as a screen on a terminal, else as the lines that `status` prints. @param show prints these */
+/** One look a second as a screen on a terminal, else the lines that `status` prints whenever they have changed. */
 export async function watch(
   context: Context,
   app: Sendstate,
   name: string | undefined,
-  show: () => Promise<Progress[]>,
+  show: (print: (line: string) => void) => Promise<Progress[]>,
 ): Promise<void> {
-  const rates = new Rates();
+  const view = !context.json && process.stdout.isTTY === true ? screen(app, name) : printer(context, show);
+  let lost = false;
   while (!context.signal.aborted) {
-    const ended = await lookOnce(context, app, name, rates, show);
-    if (ended) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        context.signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, WATCH_MS);
-      context.signal.addEventListener('abort', done);
-    });
+    try {
+      const seen = await view();
+      lost = false;
+      if (name !== undefined && seen.every(over)) return;
+    } catch (error) {
+      // A failover is what one watches for; whatever else went wrong would go wrong again.
+      if (!isTransient(error)) throw error;
+      if (!lost) context.err(printable(`${messageOf(error)}. What is shown is from before; looking again.`));
+      lost = true;
+    }
+    await pause(context.signal);
   }
 }
 
-/** @returns whether there is nothing more to come */
-async function lookOnce(
+const over = ({ status }: Progress) => status === 'finished' || status === 'cancelled';
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, WATCH_MS);
+    signal.addEventListener('abort', done);
+  });
+}
+
+/** Draws over what is there, line by line, so that nothing flickers. */
+function screen(app: Sendstate, name: string | undefined): () => Promise<Progress[]> {
+  const rates = new Rates();
+  return async () => {
+    // A terminal that does not know its size says 0.
+    const [columns, rows] = [process.stdout.columns || 80, process.stdout.rows || 24];
+    const options = { columns, rows: rows - 1, colour: useColour(), now: Date.now(), rates: rates.values };
+    if (name === undefined) {
+      const all = await campaigns(app);
+      paint(overviewLines(all, options));
+      return all;
+    }
+    const found = await status(app, name);
+    rates.add(found.progress.done, performance.now());
+    paint(watchLines(found, options));
+    return [found.progress];
+  };
+}
+
+function paint(lines: readonly string[]): void {
+  process.stdout.write(`${HOME}${lines.map((line) => `${line}${TO_END_OF_LINE}\n`).join('')}${BELOW}`);
+}
+
+/** Where nobody sees a screen: what has changed, with the time before it, so that the end of one look is seen. */
+function printer(
   context: Context,
-  app: Sendstate,
-  name: string | undefined,
-  rates: Rates,
-  show: () => Promise<Progress[]>,
-): Promise<boolean> {
-  const over = ({ status }: Progress) => status === 'finished' || status === 'cancelled';
-  const screen = !context.json && process.stdout.isTTY === true;
-  if (name === undefined || !screen) {
-    if (screen) process.stdout.write(CLEAR);
-    const shown = await show();
-    return name !== undefined && shown.every(over);
-  }
-  const found = await status(app, name);
-  rates.add(found.progress.done, performance.now());
-  const { columns, rows } = process.stdout;
-  const options = { columns, rows: rows - 1, colour: useColour(), now: Date.now(), rates: rates.values };
-  process.stdout.write(`${CLEAR}${watchLines(found, options).join('\n')}\n`);
-  return over(found.progress);
+  show: (print: (line: string) => void) => Promise<Progress[]>,
+): () => Promise<Progress[]> {
+  let before = '';
+  return async () => {
+    const lines: string[] = [];
+    const seen = await show((line) => lines.push(line));
+    const now = lines.join('\n');
+    if (now === before) return seen;
+    before = now;
+    if (!context.json) context.out(new Date().toISOString());
+    for (const line of lines) context.out(line);
+    return seen;
+  };
 }

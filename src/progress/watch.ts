@@ -1,5 +1,5 @@
 import { OUTCOMES, type Outcome } from '../sending/states.ts';
-import { bar, count, duration, perSecond, printable } from './format.ts';
+import { bar, count, duration, outcomesLine, perSecond, printable } from './format.ts';
 import type { Failure, Progress, RelayActivity, WorkerActivity } from './queries.ts';
 
 /** What a look at a campaign gives; the same as the verb `status`. */
@@ -26,6 +26,8 @@ export interface WatchOptions {
 const NARROWEST = 40;
 /** Failures shown at most: the reasons that matter are few. */
 const MOST_FAILURES = 8;
+/** Width of a time of day. */
+const CLOCK = 8;
 const SPARKS = '▁▂▃▄▅▆▇█';
 
 /** SGR colours by outcome (ECMA-48 section 8.3.117): those of the page and the report, as near as sixteen colours get. */
@@ -82,13 +84,33 @@ export function watchLines(look: Look, options: WatchOptions): string[] {
     ...head(look.progress, columns, options),
     '',
     ...outcomeLines(look.progress, columns, options),
-    ...section('Failures', failureRows(look.failures, columns)),
+    ...section('Last failures', failureRows(look.failures, columns)),
     ...section('Workers', workerRows(look.workers, columns, options.now)),
     ...section('Relays', relayRows(look.relays, columns)),
   ];
   if (lines.length <= options.rows) return lines;
   const shown = Math.max(options.rows - 1, 1);
   return [...lines.slice(0, shown), cut(`… ${lines.length - shown} more lines`, columns)];
+}
+
+/** All campaigns, two lines each, those being sent first; none longer than the terminal's columns. */
+export function overviewLines(all: readonly Progress[], options: WatchOptions): string[] {
+  const columns = Math.max(options.columns, NARROWEST);
+  if (all.length === 0) return ['There is no campaign yet.'];
+  const running = (one: Progress) => (one.status === 'running' ? 0 : 1);
+  const sorted = all.toSorted((a, b) => running(a) - running(b));
+  const shown = sorted.slice(0, Math.max(Math.floor((options.rows - 1) / 2), 1));
+  const lines = shown.flatMap((progress) => {
+    const { name, status, done, total } = progress;
+    const share = total === 0 ? 0 : done / total;
+    const percent = `${String(Math.floor(share * 100)).padStart(3)}%`;
+    return [
+      cut(printable(`${name} is ${status}: ${outcomesLine(progress)}`), columns),
+      cut(`${bar(share, Math.max(columns - 6, 10))} ${percent}`, columns),
+    ];
+  });
+  const more = sorted.length - shown.length;
+  return more > 0 ? [...lines, `and ${more} more: sendstate status`] : lines;
 }
 
 function head(progress: Progress, columns: number, { rates }: WatchOptions): string[] {
@@ -135,12 +157,17 @@ function section(title: string, rows: readonly string[]): string[] {
   return rows.length === 0 ? [] : ['', title, ...rows];
 }
 
+/** The reasons that came up last, each with when that was. */
 function failureRows(failures: readonly Failure[], columns: number): string[] {
-  const shown = failures.slice(0, MOST_FAILURES);
+  const shown = failures.toSorted((a, b) => b.lastAt.getTime() - a.lastAt.getTime()).slice(0, MOST_FAILURES);
   const digits = Math.max(0, ...shown.map(({ recipients }) => count(recipients).length));
-  const rows = shown.map(({ recipients, outcome, reason }) =>
-    cut(printable(`  ${count(recipients).padStart(digits)} ${outcome.padEnd(11)} ${reason}`), columns),
-  );
+  const rows = shown.map(({ recipients, outcome, reason, lastAt }) => {
+    const last = lastAt.toTimeString().slice(0, CLOCK);
+    return cut(
+      printable(`  ${last} ${count(recipients).padStart(digits)} ${outcome.padEnd(11)} ${reason}`),
+      columns,
+    );
+  });
   const more = failures.length - shown.length;
   return more > 0 ? [...rows, `  and ${more} more reasons`] : rows;
 }

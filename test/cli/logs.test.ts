@@ -79,6 +79,10 @@ describe('log lines', () => {
     const lines = linesOf(stderr).filter(({ event }) => event === 'result');
     expect(lines.length).toBeGreaterThanOrEqual(10);
     expect(lines.length).toBeLessThan(150);
+    // Whoever had no line is counted, to the last.
+    const counted = linesOf(stderr).filter(({ event }) => event === 'recipients');
+    const others = counted.reduce((sum, { recipients }) => sum + Number(recipients), 0);
+    expect(lines.length + others).toBe(300);
     expect(lines[0]).toMatchObject({
       campaign: one.name,
       outcome: 'invalid',

@@ -5,11 +5,16 @@ import { afterEach, expect, test } from 'vitest';
 import { width } from '../../src/progress/watch.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import { type Desk, startDesk } from '../support/cli.ts';
+import { endProcesses, startCli } from '../support/process.ts';
+import { startProxy, through } from '../support/proxy.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
 /** Select Graphic Rendition (ECMA-48). */
 const COLOUR = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m`);
+
+/** Home, to the end of the line, below. */
+const MOVES = new RegExp(`${String.fromCharCode(27)}\\[[HKJ]`, 'g');
 
 let desk: Desk;
 afterEach(() => desk.end());
@@ -30,6 +35,32 @@ test('status --watch in a pipe prints plain lines, no escape sequence', async ()
   expect(stdout).toContain('25 sent');
   expect(stdout).not.toContain('\u001b');
 });
+
+test('status --watch waits for a database that is away, and goes on to the end', async () => {
+  desk = await startDesk();
+  const { name } = await runningCampaign(desk.fresh.database, 3, { status: 'paused' });
+  const link = await startProxy(Number(new URL(desk.fresh.url).port));
+  try {
+    const env = { DATABASE_URL: through(desk.fresh.url, link) };
+    const watching = await startCli(['status', name, '--watch'], { env });
+    await expect.poll(() => watching.stdout, { timeout: 20_000 }).toContain(`${name} is paused`);
+    link.refuse();
+    await watching.says(/looking again/);
+    link.accept();
+    await desk.fresh.pool.query(
+      `update campaign set status = 'finished', finished_at = now() where name = $1`,
+      [name],
+    );
+    const { code, stdout } = await watching.ended;
+    expect(code).toBe(0);
+    // Each change once, each with its time.
+    expect(stdout.match(/^\d{4}-\d\d-\d\dT.*Z$/gm)).toHaveLength(2);
+    expect(stdout).toContain(`${name} is finished`);
+  } finally {
+    await endProcesses();
+    await link.close();
+  }
+}, 60_000);
 
 /** Debian's bsdutils, on every Debian; util-linux elsewhere. */
 const SCRIPT = '/usr/bin/script';
@@ -66,13 +97,15 @@ test('on a terminal of 80 columns it is a screen that fits, with colours unless 
   }
   const name = await over();
   const coloured = await onTerminal(['status', name, '--watch']);
-  expect(coloured).toContain('\u001b[H\u001b[2J');
+  // Drawn over line by line: a screen that is erased first flickers.
+  expect(coloured).toContain('\u001b[H');
+  expect(coloured).not.toContain('\u001b[2J');
   expect(coloured).toContain('\u001b[34m');
   const plain = await onTerminal(['status', name, '--watch'], { NO_COLOR: '1' });
   expect(plain).toContain(`${name} is finished`);
   // Colours (SGR) end in m; to move the cursor is no colour.
   expect(plain).not.toMatch(COLOUR);
-  const lines = plain.replaceAll('\u001b[H\u001b[2J', '').split(/\r?\n/);
+  const lines = plain.replaceAll(MOVES, '').split(/\r?\n/);
   expect(lines.length).toBeLessThanOrEqual(24);
   for (const line of lines) expect(width(line)).toBeLessThanOrEqual(80);
   expect(lines.some((line) => /^sent +25 100\.0% █+$/.test(line))).toBe(true);

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cut, type Look, sparkline, type WatchOptions, watchLines, width } from '../../src/progress/watch.ts';
+import {
+  cut,
+  type Look,
+  overviewLines,
+  sparkline,
+  type WatchOptions,
+  watchLines,
+  width,
+} from '../../src/progress/watch.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 9, 0, 0);
 const options: WatchOptions = { columns: 80, rows: 50, colour: false, now: NOW, rates: [10, 20, 40] };
@@ -119,4 +127,20 @@ describe('widths', () => {
     expect(sparkline([0, 0], 5)).toBe('▁▁');
     expect(sparkline([1, 2, 4, 8], 3)).toBe('▃▅█');
   });
+});
+
+test('all campaigns fit the terminal, those being sent first, and what does not fit is counted', () => {
+  const { progress } = look('봄 소식'.repeat(30));
+  const all = Array.from({ length: 40 }, (_, i) => ({
+    ...progress,
+    name: `${i} ${progress.name}`,
+    status: i === 39 ? ('running' as const) : ('finished' as const),
+  }));
+  const lines = overviewLines(all, { ...options, rows: 23 });
+  expect(lines.length).toBeLessThanOrEqual(23);
+  for (const line of lines) expect(width(line)).toBeLessThanOrEqual(80);
+  expect(lines[0]).toContain('39 봄');
+  expect(lines[1]).toMatch(/^█+░+ +65%$/);
+  expect(lines.at(-1)).toBe('and 29 more: sendstate status');
+  expect(overviewLines([], options)).toEqual(['There is no campaign yet.']);
 });
