@@ -28,7 +28,8 @@ if (!withBrowser) {
 
 /*
  * What each broker does when it is killed, and clusters of three nodes on one machine: minutes on two cores. They belong to the
- * run where somebody asks for them; the contract of every design (test/bench/contract-*.test.ts) belongs to every run.
+ * run where somebody asks for them, as .ci/run does when the others are done; the contract of every design
+ * (test/bench/contract-*.test.ts) belongs to every run.
  */
 const withBrokers = process.env.TEST_BROKERS !== undefined;
 

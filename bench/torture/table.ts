@@ -30,7 +30,7 @@ export function tableOf({ measuredAt, seconds, machine, options, runs }: Figures
     const cells = [
       ...[seed, policy, result.kills, result.lost, `${result.duplicated} of at most ${result.bound}`],
       ...[result.unconfirmed, result.stuck, result.counterDrift],
-      ...[`${secondsToReturn ?? '–'} s / ${sent} s`, `${result.secondsToFinish} s`, brokenLines.length],
+      ...[`${secondsToReturn ?? '–'} s / ${sent} s`, `${result.secondsToFinish} s`, result.broken],
     ];
     return `| ${cells.join(' | ')} |`;
   });
