@@ -131,6 +131,35 @@ describe('a template that explodes', () => {
   });
 });
 
+test('a window full of the dearest rows, and a short lease: nobody is presumed dead, and all end as invalid', {
+  timeout: 240_000,
+}, async () => {
+  desk = await startDesk();
+  const { pool } = desk.fresh;
+  // Each goes to the bound of the steps: together they take longer than the lease.
+  await desk.write('t.txt', `{{#each l}}${'{{#if @first}}{{/if}}'.repeat(2000)}{{/each}}`);
+  const create = ['create', 'dear', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt'];
+  expect((await desk.run(create)).code).toBe(0);
+  await pool.query(
+    `insert into recipient (campaign_id, address, vars)
+     select campaign_id, 'p' || i || '@example.com', jsonb_build_object('l', (select jsonb_agg(0) from generate_series(1, 9999)))
+     from campaign, generate_series(1, 80) i`,
+  );
+  await pool.query(
+    'insert into counter (campaign_id, worker_id, lane, waiting) select campaign_id, 0, 0, 80 from campaign',
+  );
+  await desk.run(['start', 'dear']);
+  const workers = ['work', '--drain', '--lease', '5', '--batch', '40', '--window', '80'];
+  const ended = await Promise.all([desk.run(workers), desk.run(workers)]);
+  expect(ended.map(({ code }) => code)).toEqual([0, 0]);
+  const { rows } = await pool.query('select outcome, count(*) from recipient group by outcome');
+  expect(rows).toEqual([{ outcome: 'invalid', count: 80 }]);
+  expect((await pool.query('select 1 from worker where presumed_dead')).rowCount).toBe(0);
+  expect((await pool.query(`select 1 from attempt where event in ('returned', 'ambiguous')`)).rowCount).toBe(
+    0,
+  );
+});
+
 describe('an attachment that vanished', () => {
   const campaign = async (): Promise<Desk> => {
     const made = await startDesk({ keep: 5 });
