@@ -21,7 +21,7 @@ import { sinkLimit, VerifyingSink } from './verifying-sink.ts';
  * The same job, a campaign of personalised mails, on a table, on RabbitMQ, on Kafka and on what else there is; every mail verified
  * at the sink.
  *
- *   npm run bench                                      all designs, about 48 minutes
+ *   npm run bench                                      all designs, about 50 minutes
  *   npm run bench -- --profile quick                   every design once, about two minutes
  *   npm run bench -- --designs postgres,rabbitmq,kafka --recipients 10000 --rounds 3 --json
  *   npm run bench -- --profile full --report           and docs/benchmarks/ from it

@@ -1,13 +1,22 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { CLUSTERS, type ClusterResult, killTheLeader, missingCluster } from './cluster.ts';
+import { CLUSTERS_FILE, type Clusters } from './report/clusters.ts';
+import { HOME } from './report/write.ts';
 
 /*
- * npm run bench:cluster -- [--recipients 2000] [--json]
+ * npm run bench:cluster -- [--recipients 2000] [--json] [--report]
+ * --report writes docs/benchmarks/clusters.json, which `npm run bench:report` shows.
  * With --json the last line is {"rabbitmq":{"lost":0,"duplicated":n,…},"kafka":{…}}.
  */
 
 const { values } = parseArgs({
-  options: { recipients: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } },
+  options: {
+    recipients: { type: 'string', default: '2000' },
+    json: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
+  },
 });
 const recipients = Number(values.recipients);
 if (!Number.isInteger(recipients) || recipients < 100) throw new Error('--recipients is a number from 100');
@@ -28,6 +37,10 @@ for (const name of CLUSTERS) {
     `${name} ${result.version}: ${result.sent} sent, ${result.lost} lost, ${result.duplicated} sent again (${result.killed})`,
   );
   if (result.lost > 0) process.exitCode = 1;
+}
+if (values.report) {
+  const clusters: Clusters = { at: new Date().toISOString(), recipients, results };
+  await writeFile(path.join(HOME, CLUSTERS_FILE), `${JSON.stringify(clusters, null, 1)}\n`);
 }
 if (values.json) say(JSON.stringify(results));
 // A client that still waits for a node that will not come back must not hold the result.

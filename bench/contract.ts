@@ -105,6 +105,8 @@ export interface Design {
   readonly afterConsumerKilled?: Aftermath;
   /** What is left when the broker is killed and started again. Default `resumes`. */
   readonly afterBrokerKilled?: Aftermath;
+  /** How many may get a second mail after one kill, with so many in flight at once; left out where nothing bounds it. */
+  readonly twiceAtMost?: (capacity: number) => number;
   /** Makes the queues, topics, tables of one run, empty. In the driver. */
   prepare(place: Place): Promise<void>;
   /** Everybody in, durably as far as the tier says, before it returns. In a process of its own. */

@@ -12,9 +12,9 @@ import { runTell } from './tell-run.ts';
 const FAR_SECONDS = 4;
 /** People of the first look at a queue, and how long one round of it may take, seconds. */
 const QUEUE_TRIAL = 10_000;
-const QUEUE_SECONDS = 12;
-/** Rounds of the queue alone. */
-const QUEUE_ROUNDS = 3;
+const QUEUE_SECONDS = 8;
+/** Rounds of everybody, with and without mail; what goes on after them are the designs of the best tier. */
+const COMMON_ROUNDS = 3;
 /** Reply delays that leave a middle to kill in, and time to ask, milliseconds. */
 const CRASH_DELAY_MS = 5;
 const TELL_DELAY_MS = 10;
@@ -54,24 +54,37 @@ export class Figures {
       await this.#queues(0);
       await this.#queues(1);
     }
+    await this.#rounds(2, COMMON_ROUNDS, () => true);
     await this.#profile();
-    await this.#growth();
-    await this.#rounds();
+    await this.#growth((line) => MAIN.includes(line.key));
+    await this.#rounds(COMMON_ROUNDS + 1, Number.POSITIVE_INFINITY, (line) => this.#goesOn(line));
+    await this.#growth((line) => !MAIN.includes(line.key));
   }
 
-  async #rounds(): Promise<void> {
-    const { rounds } = this.#runs.settings;
-    for (let round = 2; round <= rounds && this.#runs.secondsLeft > 0; round++) {
-      await this.#campaigns(round);
-      if (round <= QUEUE_ROUNDS) await this.#queues(round);
+  /** Fast enough for everybody of the list, and what the table is compared with. */
+  #goesOn(line: Line): boolean {
+    return line.tier === 'A' && this.#runs.peopleOf(line) === this.#runs.settings.recipients;
+  }
+
+  async #rounds(from: number, to: number, which: (line: Line) => boolean): Promise<void> {
+    const last = Math.min(to, this.#runs.settings.rounds);
+    for (let round = from; round <= last; round++) {
+      if (this.#runs.secondsLeft <= 0) {
+        const { minutes } = this.#runs.settings;
+        const why = `round ${round} and later: the ${minutes} minutes were over`;
+        this.#runs.raw.leftOut.push({ design: 'every design', why });
+        return;
+      }
+      await this.#campaigns(round, which);
+      if (round <= COMMON_ROUNDS) await this.#queues(round);
     }
   }
 
   /** Round 0 warms up and is discarded. */
-  async #campaigns(round: number): Promise<void> {
+  async #campaigns(round: number, which: (line: Line) => boolean = () => true): Promise<void> {
     const runs = this.#runs;
     const words: string[] = [];
-    for (const line of runs.order) {
+    for (const line of runs.order.filter(which)) {
       const inspect =
         round === 1 && line.design.name === 'postgres'
           ? {
@@ -203,17 +216,15 @@ export class Figures {
   }
 
   /** The main lines at every size; others where it takes no longer than `growthSeconds`. */
-  async #growth(): Promise<void> {
+  async #growth(which: (line: Line) => boolean): Promise<void> {
     const { settings, raw, lines } = this.#runs;
-    const main = lines.filter(({ key }) => MAIN.includes(key));
-    const others = lines.filter((line) => !main.includes(line));
     for (const people of settings.growth) {
-      for (const line of [...main, ...others]) {
+      for (const line of lines.filter(which)) {
         const rates = raw.growth.filter((run) => run.line === line.key).map((run) => run.mailsPerSecond);
         const rate = rates.length > 0 ? median(rates) : this.#runs.rateOf(line);
         const what = `${shown(people)} people`;
         const seconds = rate === null ? Number.POSITIVE_INFINITY : people / rate;
-        if (seconds > settings.growthSeconds && !main.includes(line)) {
+        if (seconds > settings.growthSeconds && !MAIN.includes(line.key)) {
           const why = rate === null ? 'its rate is not known' : `longer than ${settings.growthSeconds} s`;
           this.#runs.skip(line, what, why);
           continue;

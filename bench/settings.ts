@@ -43,7 +43,7 @@ const FULL = {
   tellPeople: 1_000,
   growth: [100_000, 1_000_000],
   growthSeconds: 45,
-  minutes: 46,
+  minutes: 48,
   sinkMails: 100_000,
 } as const;
 

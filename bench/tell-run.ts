@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { messageOf } from '../src/errors.ts';
 import { jobOf, playWithin } from './campaign-run.ts';
-import { within } from './clock.ts';
+import { now, within } from './clock.ts';
 import type { Person, Place, Standing } from './contract.ts';
 import { countOf, type Failures } from './fate.ts';
 import { personOf } from './list.ts';
@@ -33,6 +33,9 @@ export interface TellOptions {
 /** After a pause: until what was in flight has come through, and how long nothing may come after that, milliseconds. */
 const SETTLE_MS = 1_500;
 const QUIET_MS = 700;
+/** How far behind the sink an answer may be, and the time between two questions, milliseconds. */
+const CATCH_UP_MS = 10_000;
+const LOOK_MS = 50;
 /** A question that takes longer has no answer, milliseconds. */
 const ANSWER_MS = 20_000;
 
@@ -66,7 +69,7 @@ export async function runTell(stage: Stage, line: Line, options: TellOptions): P
     consumer = await RoleProcess.start(jobOf(stage, line, place, 'consume'));
     const end = consumer.go();
     await sink.reaches(Math.ceil(people / 10), patienceMs);
-    const progress = await told(async () => askProgress(line, place, await sink.accepted(), people));
+    const progress = await told(() => askProgress(stage, line, place, people));
     const pause = await told(() => askPause(stage, line, place, people));
     const enough = new AbortController();
     await within(
@@ -105,13 +108,25 @@ function lastGood(place: Place, failures: Failures): Person {
   throw new Error('nobody of the list would get a mail');
 }
 
-async function askProgress({ design }: Line, place: Place, accepted: number, people: number): Promise<Told> {
-  const standing = await design.standing(place);
-  const known = standing.sent ?? standing.waiting;
-  return {
-    yes: known !== null,
-    observed: `${shown(standing)} (of ${people}, of which the sink had ${accepted})`,
-  };
+/**
+ * What it says has to catch up with what the sink had when it was asked, and must never be ahead of what the sink has by then. A
+ * design that does not know who was sent can say who waits: everybody whom the sink had waits no more.
+ */
+async function askProgress(stage: Stage, { design }: Line, place: Place, people: number): Promise<Told> {
+  const accepted = await stage.sink.accepted();
+  const end = now() + CATCH_UP_MS;
+  for (;;) {
+    const standing = await design.standing(place);
+    const done = standing.sent ?? (standing.waiting === null ? null : people - standing.waiting);
+    const observed = `${shown(standing)} (of ${people}, of which the sink had ${accepted})`;
+    if (done === null) return { yes: false, observed };
+    const later = await stage.sink.accepted();
+    if (standing.sent !== null && standing.sent > later)
+      return { yes: false, observed: `${observed}; more than the ${later} that the sink has` };
+    if (done >= accepted) return { yes: true, observed };
+    if (now() > end) return { yes: false, observed: `${observed}; it never caught up` };
+    await wait(LOOK_MS);
+  }
 }
 
 async function askStop({ design }: Line, place: Place, person: Person): Promise<Told> {

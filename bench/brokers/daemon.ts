@@ -58,7 +58,7 @@ export interface Command {
 }
 
 /** How long a broker may take to start on a busy machine, milliseconds. */
-const START_MS = 90_000;
+const START_MS = 180_000;
 /** Between two looks, milliseconds. */
 const LOOK_MS = 40;
 /** How much of the end of a log goes into an error, characters. */

@@ -14,7 +14,7 @@ import { Contiguous } from './contiguous.ts';
 import { waitFor } from './waits.ts';
 
 /** Messages that the broker hands out ahead, as a multiple of those in flight: what a round trip to it has to cover. */
-const PREFETCH = 2;
+export const PREFETCH = 2;
 /** Without work for this long a consumer gives its place back and looks whether all is done, milliseconds. */
 const IDLE_MS = 150;
 /** Between two looks at the queues, milliseconds. */

@@ -1,6 +1,6 @@
 import type { Channel } from 'amqplib';
 import type { Consuming, DeadLetter, Design, Person, Place } from '../contract.ts';
-import { AmqpConsumer } from './amqp-consumer.ts';
+import { AmqpConsumer, PREFETCH } from './amqp-consumer.ts';
 import { Link, withChannel } from './amqp-link.ts';
 import { Publisher } from './amqp-publisher.ts';
 import { declare, look, namesOf, type QueueType, remove } from './amqp-topology.ts';
@@ -59,6 +59,7 @@ export function amqpDesign(
   return {
     ...words,
     broker: 'rabbitmq',
+    twiceAtMost: (capacity) => capacity * PREFETCH,
     prepare: (place) => withChannel(place.url, (channel) => declare(channel, namesOf(place), type)),
     publish,
     consume: (place: Place, consuming: Consuming) => new AmqpConsumer(place, namesOf(place), consuming).run(),

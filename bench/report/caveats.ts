@@ -37,7 +37,7 @@ function roundsOf(rows: readonly Row[]): string {
   const few = counts.flat().some((count) => count < FEW)
     ? `; with fewer than ${FEW} rounds it is their range`
     : '';
-  return `The rates are medians in random order after a discarded warm-up: of the campaign ${campaign}, of the queue alone ${queue}. In brackets is the 95% bootstrap interval${few}.`;
+  return `The rates are medians in random order after a discarded warm-up: of the campaign ${campaign}, of the queue alone ${queue}. Everybody has up to three rounds; after them those of the best tier that are not slow go on for as long as there is time. In brackets is the 95% bootstrap interval${few}.`;
 }
 
 /** What Debian has is not what RabbitMQ has. */

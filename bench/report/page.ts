@@ -1,12 +1,14 @@
 import type { Raw } from '../raw.ts';
 import { answer, severalTiers } from './answer.ts';
 import { caveats, faultsText, leftOutText } from './caveats.ts';
+import { type Clusters, clustersText } from './clusters.ts';
 import { losses } from './losses.ts';
+import { measuredOn } from './measured-on.ts';
 import { limitText, queueTable, queueText } from './queue.ts';
 import type { Row } from './rows.ts';
 import { TIERS, tiersOf } from './rows.ts';
 import { crashTable, failuresTable, promises, tellTable } from './tables.ts';
-import { bytes, oneLine, orDash, rounded, table, withInterval } from './words.ts';
+import { bytes, orDash, rounded, table, withInterval } from './words.ts';
 
 /** A chart beside the page: its file and what it shows. */
 export interface ChartFile {
@@ -16,7 +18,12 @@ export interface ChartFile {
 }
 
 /** docs/benchmarks/queues.md, from the raw figures alone. */
-export function page(raw: Raw, rows: readonly Row[], charts: readonly ChartFile[]): string {
+export function page(
+  raw: Raw,
+  rows: readonly Row[],
+  charts: readonly ChartFile[],
+  clusters: Clusters | null = null,
+): string {
   return `${[
     '# A table or a queue?',
     quickText(raw),
@@ -51,6 +58,8 @@ export function page(raw: Raw, rows: readonly Row[], charts: readonly ChartFile[
     '## kill -9 in the middle',
     `${raw.settings.crashPeople.toLocaleString('en-US')} people; killed after a third of the mails, then whatever died is started again. Lost: no mail, and the design says that it has finished. Stuck: no mail, and the design waits for something that does not come within ${raw.settings.crashPatienceMs / 1000} s, or 15 s when it says itself that nobody will come.`,
     ...perTier(rows, crashTable),
+    '### Three nodes, one killed',
+    clustersText(clusters),
     '## What it tells while it runs',
     'Each was really asked: for one recipient to be stopped before a consumer started, for progress and a pause in the middle, for the list of failures at the end. The table is asked to stop somebody by `select suppress(…)`, its documented SQL interface; its library has no verb for it.',
     tellTable(raw),
@@ -180,27 +189,5 @@ function tableText(raw: Raw): string {
         ['after the campaign is deleted and `vacuum`', bytes(afterDelete)],
       ],
     ),
-  ].join('\n');
-}
-
-function measuredOn({ machine, brokers, at, minutes, settings }: Raw): string {
-  return [
-    `${at.slice(0, 10)}, ${minutes} minutes, ${machine.cores} cores (${machine.cpu}), ${machine.memoryGb} GB, ${machine.system}, Node ${machine.node}, seed ${settings.seed}. The raw figures are in [queues.json](queues.json); \`npm run bench -- --profile full --report\` measures again and writes this page, \`npm run bench:report\` writes it from the raw figures.`,
-    '',
-    table(
-      ['broker', 'version', 'tier', 'configuration'],
-      brokers.map(({ name, version, tier, configuration }) => [
-        name,
-        version,
-        tier,
-        Object.entries(configuration)
-          .map(([key, value]) => `\`${key}\` ${oneLine(value)}`)
-          .join(', '),
-      ]),
-    ),
-    '',
-    `Clients: ${Object.entries(machine.packages)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(', ')}.`,
   ].join('\n');
 }

@@ -9,7 +9,7 @@ import { losses } from '../../bench/report/losses.ts';
 import { page } from '../../bench/report/page.ts';
 import { rowsOf } from '../../bench/report/rows.ts';
 import { compared, listed, rounded } from '../../bench/report/words.ts';
-import { writeReport } from '../../bench/report/write.ts';
+import { readClusters, writeReport } from '../../bench/report/write.ts';
 import { summarise } from '../../bench/summary.ts';
 import { textOf } from '../docs/markdown.ts';
 import { type MadeUp, rawFigures } from '../support/raw-figures.ts';
@@ -204,7 +204,9 @@ describe('the page', () => {
     );
     for (const part of text.split(/^##+ /m).slice(1)) {
       const [, ...body] = part.split('\n');
-      expect(body.join('')).toMatch(/\| --- \||Not measured in this run\.|Not asked in this run\.|^- /);
+      expect(body.join('')).toMatch(
+        /\| --- \||Not measured in this run\.|Not measured yet|Not asked in this run\.|^- /,
+      );
     }
     expect(text).toContain('- postgres and kafka: growth: the time was over');
     expect(text.indexOf('personalised mails from the table')).toBeLessThan(
@@ -309,7 +311,9 @@ test('what the repository shows was made from the figures beside it', async () =
   const raw = JSON.parse(textOf('docs/benchmarks/queues.json')) as Parameters<typeof rowsOf>[0];
   const rows = rowsOf(raw);
   const charts = await chartsOf(raw, rows);
-  expect(textOf('docs/benchmarks/queues.md')).toBe(page(raw, rows, charts));
+  expect(textOf('docs/benchmarks/queues.md')).toBe(
+    page(raw, rows, charts, await readClusters('docs/benchmarks')),
+  );
   for (const { file, svg } of charts) expect(textOf(`docs/benchmarks/${file}`)).toBe(svg);
   const choosing = textOf('docs/choosing.md');
   expect(withMeasured(choosing, raw, rows)).toBe(choosing);
