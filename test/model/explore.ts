@@ -1,5 +1,8 @@
-import { ALL_GUARDS, counted, type Guards } from './table.ts';
-import { begin, keyOf, type Scope, steps, type World } from './world.ts';
+import { ALL_GUARDS, type Guards } from './guards.ts';
+import { brokenIn } from './invariants.ts';
+import { keyOf } from './key.ts';
+import { steps } from './steps.ts';
+import { begin, type Scope, type World } from './world.ts';
 
 /** What a whole search found. */
 export interface Found {
@@ -9,27 +12,7 @@ export interface Found {
   readonly broken: { readonly promise: string; readonly way: readonly string[] } | null;
 }
 
-/** What must be true in every state. The first that is not. */
-export function brokenIn({ table, mails }: World): string | null {
-  const truth = counted(table.rows);
-  if (JSON.stringify(truth) !== JSON.stringify(table.counters))
-    return 'the counters are not what counting gives';
-  for (const [index, row] of table.rows.entries()) {
-    const copies = mails[index] as number;
-    if (copies > 1 + row.maybeSent) return 'a second mail whose row does not say so';
-    if (row.outcome === 'sent' && copies === 0) return 'lost: the row says sent and the relay took nothing';
-    if (row.state === 2 && row.outcome !== 'sent' && row.maybeSent === 0 && copies > 0) {
-      return 'the row says not sent and the relay took it';
-    }
-    if (table.onUnconfirmed === 'hold' && copies > 1) return 'a second mail although the campaign holds';
-    if (table.finished && row.state !== 2) return 'finished while somebody is not done';
-    if (row.state === 1 && table.claims[row.claim]?.open !== true)
-      return 'a claimed row without an open claim';
-  }
-  return null;
-}
-
-const atItsEnd = ({ table }: World) => table.finished;
+const atItsEnd = ({ table }: World) => table.status === 'finished';
 
 /**
  * Every state that can be reached, breadth first, so that the way to the first broken promise is a shortest one. Then,
