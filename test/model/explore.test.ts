@@ -101,10 +101,14 @@ const WITHOUT: Readonly<
 };
 
 describe('each guard is needed', () => {
-  test.each(Object.entries(WITHOUT))('without %s a promise is broken', (guard, { scope, promise }) => {
-    const { broken } = explore(scope, { ...ALL_GUARDS, [guard]: false });
-    expect(broken?.promise).toMatch(promise);
-    expect(broken?.way.length).toBeGreaterThan(0);
-    expect(explore(scope).broken).toBeNull();
-  });
+  test.each(Object.entries(WITHOUT))(
+    'without %s a promise is broken',
+    { timeout: 120_000 },
+    (guard, { scope, promise }) => {
+      const { broken } = explore(scope, { ...ALL_GUARDS, [guard]: false });
+      expect(broken?.promise).toMatch(promise);
+      expect(broken?.way.length).toBeGreaterThan(0);
+      expect(explore(scope).broken).toBeNull();
+    },
+  );
 });
