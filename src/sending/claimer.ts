@@ -65,6 +65,11 @@ export class Claimer {
     return this.#busy;
   }
 
+  /** Somebody has just come back: the next claim is of those who are due, although fresh ones are plenty. */
+  lookForDue(): void {
+    this.#lookForDueAt = 0;
+  }
+
   /** After `paced`: milliseconds until asking again is worth it. */
   get waitMs(): number {
     return this.#waitMs;

@@ -1,7 +1,9 @@
 import type { Breaker } from './breaker.ts';
 import type { Rescue } from './rescue.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
-import type { StopReason } from './worker.ts';
+
+/** Why a worker ended before nothing was due. */
+export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 'relay';
 
 /** What happened, for whoever talks to people. Nothing in it holds an address, except `result`. */
 export type SendEvent =

@@ -121,6 +121,7 @@ export class Poller {
       },
       rescued: (rescue) => {
         this.#emit({ kind: 'rescued', rescue });
+        for (const worker of this.#workers.values()) worker.lookForDue();
         this.#bell.ring();
       },
       knows: (campaignId, claimId) => this.#workers.get(campaignId)?.knows(claimId) === true,

@@ -2,6 +2,9 @@ import type { Verdict } from '../smtp/classify.ts';
 import { DELIVERY_CODES, type Delivery } from '../smtp/deliverer.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
 
+/** Refusals in a row, for policy or content, that pause the campaign. Fifty: no list has so many bad rows side by side. */
+export const REFUSALS_IN_A_ROW = 50;
+
 /** First wait after a temporary failure, seconds, unless the campaign says otherwise. Five minutes is what greylisting servers ask for at least. */
 export const FIRST_RETRY_SECONDS = 300;
 /** The wait doubles up to this, seconds. Four hours: RFC 5321 §4.5.4.1 wants a queue that still tries after days. */

@@ -5,13 +5,13 @@ import type { ComposedMessage } from '../message/compose.ts';
 import { classify, ofWorkingRelay } from '../smtp/classify.ts';
 import { type Delivery, deliveryWords } from '../smtp/deliverer.ts';
 import { Claimer } from './claimer.ts';
-import type { WorkerEvents } from './events.ts';
+import type { StopReason, WorkerEvents } from './events.ts';
 import type { Gate } from './gate.ts';
 import { Holding, type Next } from './holding.ts';
 import type { Meter, Tally } from './meter.ts';
 import { Recorder } from './recorder.ts';
 import type { Relays } from './relays.ts';
-import { decide, invalid, reasonOf, released } from './retry.ts';
+import { decide, invalid, REFUSALS_IN_A_ROW, reasonOf, released } from './retry.ts';
 import type { ClaimedRecipient, Result } from './states.ts';
 import { Condition } from './waiting.ts';
 import type { WorkerCampaign, WorkerOptions } from './worker-options.ts';
@@ -21,16 +21,12 @@ export interface Composer {
   compose(recipient: ClaimedRecipient): ComposedMessage | { readonly kind: 'invalid'; readonly why: string };
 }
 
-/** Refusals in a row, for policy or content, that pause the campaign. Fifty: no list has so many bad rows side by side. */
-export const REFUSALS_IN_A_ROW = 50;
 /** How often what changes by the passing of time alone is looked at (lease, breaker), milliseconds. */
 const TICK_MS = 100;
 /** Wait after a claim that the database refused, milliseconds. */
 const CLAIM_RETRY_MS = 500;
 /** Who is due is looked for again after so long while the last answers are waited for, milliseconds: as often as a poller looks. */
 const LOOK_AGAIN_MS = 1_000;
-
-export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 'relay';
 
 /**
  * One campaign in one process: claim, compose, deliver, record, until nothing is due.
@@ -75,7 +71,7 @@ export class Worker {
     this.#events = events;
     this.#meter = options.meter;
     this.#tally = options.meter?.tally(campaign.name) ?? null;
-    this.#holding = new Holding(options.window, () => this.#pump());
+    this.#holding = new Holding(options.window, this.#wake);
     this.#claimer = new Claimer(db, workerId, campaign);
     this.#recorder = new Recorder(db, campaign.campaignId, workerId, this.#holding, {
       recorded: () => this.#pump(),
@@ -137,6 +133,11 @@ export class Worker {
     this.#holding.forgetAll();
     this.#stopReason ??= 'stopped';
     this.#condition.signal();
+  }
+
+  /** Somebody has just come back, from a worker that died. */
+  lookForDue(): void {
+    this.#claimer.lookForDue();
   }
 
   /** Claims made so far. */
