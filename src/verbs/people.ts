@@ -3,7 +3,7 @@ import { reopenCancelled } from '../campaigns/life.ts';
 import { retryOutcome, sweepCancelled } from '../campaigns/sweep.ts';
 import { readProgress } from '../progress/queries.ts';
 import { type ImportOptions, type ImportReport, importRecipients } from '../recipients/import.ts';
-import { rejectsPathFor } from '../recipients/rejects.ts';
+import { rejectsPathFor } from '../recipients/rejects-place.ts';
 import { reasonOf } from '../sending/retry.ts';
 import type { Retryable } from '../sending/states.ts';
 import type { Sendstate } from './open.ts';
