@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
 import { runningCampaign } from '../support/campaign.ts';
@@ -144,6 +145,18 @@ describe('for people', () => {
     const { code, stderr } = await list.ended;
     expect(stderr).toBe('');
     expect(code).toBe(0);
+  });
+
+  test('the list cannot be written because the disk is full: 1, and one line that says so', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 10);
+    const full = await open('/dev/full', 'w');
+    try {
+      const { code, stderr } = await desk.run(['recipients', name], { stdout: full.fd });
+      expect(stderr).toMatch(/^sendstate: The output cannot be written: ENOSPC.*\n$/);
+      expect(code).toBe(1);
+    } finally {
+      await full.close();
+    }
   });
 
   test('status --watch looks again until it has ended, and speaks plainly into a pipe', async () => {
