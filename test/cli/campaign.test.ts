@@ -74,6 +74,7 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
     const lines = (await run('recipients', 'spring', '--json')).stdout.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line).address)).toEqual(['kim@example.com', 'lee@example.com']);
     expect(await json('retry', 'spring', '--outcome', 'rejected')).toMatchObject({ recipients: 1 });
+    expect(await json('status', 'spring')).toMatchObject({ progress: { status: 'paused' } });
     expect(await json('send', 'spring')).toMatchObject({ outcomes: { sent: 1, rejected: 1 } });
     expect(desk.relay.recipients.get('lee@example.com')).toBe(1);
   });
@@ -89,6 +90,15 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
     expect(await json('pause', name, '--reason', 'lunch')).toMatchObject({ status: 'paused' });
     expect(await json('status', name)).toMatchObject({ progress: { statusReason: 'lunch' } });
     expect(await json('resume', name)).toMatchObject({ status: 'running' });
+    expect(await json('pause', name)).toMatchObject({ status: 'paused' });
+    expect(await json('start', name, '--at', '2099-01-01T00:00:00Z')).toMatchObject({ status: 'scheduled' });
+    expect(await json('pause', name)).toMatchObject({ status: 'paused' });
+    expect(await json('resume', name)).toMatchObject({ status: 'scheduled' });
+    expect((await run('pause', name)).code).toBe(0);
+    expect((await run('resume', name)).stdout).toBe(`${name} starts at 2099-01-01T00:00:00.000Z.\n`);
+    expect((await run('start', name, '--at', '2020-01-01T00:00:00Z')).stdout).toMatch(
+      /was to start at 2020-01-01T00:00:00\.000Z; that has passed: it begins at once\./,
+    );
     expect(await json('cancel', name)).toMatchObject({ status: 'cancelled', cancelled: 2 });
     expect(await json('migrate')).toEqual({ applied: [] });
     const found: { ok: boolean }[] = await json('doctor');
