@@ -332,14 +332,38 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     ]);
   });
 
+  test.each([[['invalid']], [['unconfirmed', 'expired']], [[]]])(
+    'a send that ends with %j says how to see whom, and names no other outcome',
+    async (outcomes) => {
+      const { campaignId, name } = await runningCampaign(desk.fresh.database, outcomes.length + 1);
+      const query = (text: string, values: unknown[] = []) =>
+        desk.fresh.pool.query(text, [campaignId, ...values]);
+      for (const [index, outcome] of ['suppressed', ...outcomes].entries()) {
+        await query(
+          `update recipient set send_state = 2, outcome = $3 where campaign_id = $1 and address = $2`,
+          [`person${index + 1}@example.com`, outcome],
+        );
+        await query(`update counter set waiting = waiting - 1, ${outcome} = 1 where campaign_id = $1`);
+      }
+      const { code, stdout } = await run('send', name);
+      expect(code).toBe(0);
+      const named = [
+        ...stdout.matchAll(new RegExp(`sendstate recipients ${name} --outcome (\\w+) --csv`, 'g')),
+      ];
+      expect(named.map(([, outcome]) => outcome).sort()).toEqual([...outcomes].sort());
+    },
+  );
+
   test('a paused campaign ends its send with 1 and its reason', async () => {
     const { name } = await runningCampaign(desk.fresh.database, 2_000, { rate: 20 });
     const send = await desk.start(['send', name]);
     const before = desk.relay.accepted;
     await desk.relay.waitFor(before + 3);
     await run('pause', name, '--reason', 'too early');
-    const { code, stdout } = await send.ended;
+    const { code, stdout, stderr } = await send.ended;
     expect(stdout).toContain(`${name} is paused (too early)`);
+    expect(stderr).toContain(`Campaign "${name}" was paused: too early\n`);
+    expect(stderr).toContain(`sendstate resume ${name}`);
     expect(code).toBe(1);
     await run('cancel', name);
   });
