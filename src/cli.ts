@@ -32,6 +32,8 @@ class Signals {
   constructor() {
     process.on('SIGINT', () => this.#received());
     process.on('SIGTERM', () => this.#received());
+    // A terminal that goes away sends it, and its shell once more: that is no second wish.
+    process.on('SIGHUP', () => this.#finish());
     // From the parent of several worker processes; one that has died cannot ask any more.
     process.on('message', (word) => {
       if (word === 'finish') this.#graceful.abort();
@@ -43,10 +45,13 @@ class Signals {
   #received(): void {
     if (this.#now.signal.aborted) process.exit(FAILED);
     if (this.#graceful.signal.aborted) this.#end();
-    else {
-      process.stderr.write('\nFinishing what is in flight; once more to end at once.\n');
-      this.#graceful.abort();
-    }
+    else this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#graceful.signal.aborted) return;
+    process.stderr.write('\nFinishing what is in flight; once more to end at once.\n');
+    this.#graceful.abort();
   }
 
   #end(): void {
@@ -136,13 +141,21 @@ function explain(error: unknown): void {
   }
 }
 
-/** Runs the program with the arguments of the process. @returns its exit code */
-export async function main(): Promise<number> {
+/** A stream without a listener ends the process, in the middle of whatever is in flight. */
+function surviveReaders(): void {
   // Whoever reads our output may have seen enough: head, a pager, a closed terminal.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    throw error;
+    if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(failed ? FAILED : 0);
+    explain(new Error(`The output cannot be written: ${error.message}`));
+    process.exit(FAILED);
   });
+  // There is no other place to say it, and what is talked about goes on.
+  process.stderr.on('error', () => undefined);
+}
+
+/** Runs the program with the arguments of the process. @returns its exit code */
+export async function main(): Promise<number> {
+  surviveReaders();
   try {
     await createProgram().parseAsync();
     return failed ? FAILED : 0;

@@ -48,7 +48,8 @@ const STARTED = 'status_reason = null, started_at = coalesce(started_at, now()),
 
 /** Lets workers begin, now. A campaign that runs already stays as it is; a finished or cancelled one with people waiting runs again. */
 export async function startCampaign(db: Database, name: string): Promise<Campaign> {
-  const people = await waitingOf(db, (await findCampaign(db, name)).campaignId);
+  const { campaignId, startAt } = await findCampaign(db, name);
+  const people = await waitingOf(db, campaignId);
   if (people.total === 0) {
     throw new SendstateError('campaign-empty', `Campaign "${name}" has no recipients yet`, {
       hint: `Import them first: sendstate import ${name} FILE.csv`,
@@ -56,7 +57,10 @@ export async function startCampaign(db: Database, name: string): Promise<Campaig
   }
   const from: CampaignStatus[] = ['draft', 'scheduled', 'paused', 'running'];
   if (people.left > 0) from.push('finished', 'cancelled');
-  return await step(db, name, { verb: 'started', from, to: 'running' }, STARTED);
+  // A time that is still to come has been overtaken: no `resume` may wait for it.
+  const overtaken = startAt !== null && startAt.getTime() > Date.now();
+  const set = overtaken ? `${STARTED}, start_at = null` : STARTED;
+  return await step(db, name, { verb: 'started', from, to: 'running' }, set);
 }
 
 /** Lets workers begin at a time. */
@@ -87,8 +91,14 @@ export async function pauseRunning(db: Database, name: string, reason: string): 
   ]);
 }
 
-/** Undoes `pause`. */
+/** Undoes `pause`: what was to start at a time that is still to come, by the database's clock, waits for it again. */
 export async function resumeCampaign(db: Database, name: string): Promise<Campaign> {
+  const { rows } = await db.pool.query<Campaign>(
+    `update campaign set status = 'scheduled', status_reason = null
+     where name = $1 and status = 'paused' and start_at > now() returning ${COLUMNS}`,
+    [name],
+  );
+  if (rows[0] !== undefined) return rows[0];
   return await step(db, name, { verb: 'resumed', from: ['paused', 'running'], to: 'running' }, STARTED);
 }
 
@@ -104,14 +114,20 @@ export async function cancelCampaign(db: Database, name: string): Promise<Campai
 }
 
 /**
- * A cancelled campaign some of whose people are put back is paused: while it is cancelled, every worker that looks at it would
- * cancel them again. Nobody is sent anything before somebody starts it.
+ * A campaign that has ended and some of whose people are put back is paused: nobody is sent anything before somebody starts
+ * it. While it is cancelled, every worker that looks at it would cancel them again; while it is finished, they could
+ * neither be sent nor taken back.
  */
-export async function reopenCancelled(db: Database, campaignId: number): Promise<void> {
+export async function reopenCampaign(
+  db: Database,
+  campaignId: number,
+  ended: 'finished' | 'cancelled',
+): Promise<void> {
   await db.pool.query(
-    `update campaign set status = 'paused', status_reason = 'people were put back after it was cancelled', finished_at = null
-     where campaign_id = $1 and status = 'cancelled'`,
-    [campaignId],
+    `update campaign set status = 'paused', finished_at = null,
+       status_reason = 'people were put back after it was ' || $2::text || '. To send to them: sendstate send ' || name
+     where campaign_id = $1 and status = $2::campaign_status`,
+    [campaignId, ended],
   );
 }
 

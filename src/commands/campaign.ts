@@ -118,6 +118,12 @@ function onUnconfirmed(text: string): 'resend' | 'hold' {
   throw new InvalidArgumentError('It must be resend or hold.');
 }
 
+function startsLine(name: string, startAt: Date | null): string {
+  const at = startAt?.toISOString();
+  if (startAt !== null && startAt.getTime() > Date.now()) return `${name} starts at ${at}.`;
+  return `${name} was to start at ${at}; that has passed: it begins at once. Workers: sendstate work`;
+}
+
 /** `start` `pause` `resume` `cancel` `retry` */
 export function registerLifecycle(program: Command, contextOf: ContextOf): void {
   const say = (context: Context, name: string, status: string, more: object, line: string) =>
@@ -132,9 +138,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
       const context = contextOf(command);
       const { status, startAt } = await withDatabase(context, (app) => start(app, name, at));
       const line =
-        status === 'running'
-          ? `${name} is running. Workers: sendstate work`
-          : `${name} starts at ${startAt?.toISOString()}.`;
+        status === 'running' ? `${name} is running. Workers: sendstate work` : startsLine(name, startAt);
       say(context, name, status, { startAt }, line);
     });
   program
@@ -155,8 +159,9 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
     .option('--json', 'print one JSON object')
     .action(async (name: string, _: object, command: Command) => {
       const context = contextOf(command);
-      const { status } = await withDatabase(context, (app) => resume(app, name));
-      say(context, name, status, {}, `${name} is running.`);
+      const { status, startAt } = await withDatabase(context, (app) => resume(app, name));
+      const line = status === 'running' ? `${name} is running.` : startsLine(name, startAt);
+      say(context, name, status, {}, line);
     });
   program
     .command('cancel')

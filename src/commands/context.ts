@@ -13,7 +13,7 @@ export interface Context {
   readonly json: boolean;
   /** Whether somebody watches stderr. */
   readonly isTty: boolean;
-  /** The first SIGINT or SIGTERM: finish what is in flight and end. */
+  /** The first SIGINT or SIGTERM, or a SIGHUP: finish what is in flight and end. */
   readonly signal: AbortSignal;
   /** The second one: end now. */
   readonly abortSignal: AbortSignal;

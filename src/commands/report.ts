@@ -3,18 +3,28 @@ import { type Command, Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { messageOf, SendstateError } from '../errors.ts';
 import { type Report, report } from '../index.ts';
+import { printable } from '../progress/format.ts';
 import { reportHtml } from '../progress/report-html.ts';
 import { reportMarkdown, reportRows } from '../progress/report-text.ts';
 import { type Context, withDatabase } from './context.ts';
+import { legible, legibleJson, writeOut } from './terminal.ts';
 
+/** Each as a file holds it, and harmless where a terminal shows it: stdout gets the same bytes as `--out`. */
 const FORMATS = {
-  html: reportHtml,
-  md: reportMarkdown,
-  json: (found: Report) => `${JSON.stringify(found, null, 2)}\n`,
+  html: (found: Report) => legible(reportHtml(found)),
+  md: (found: Report) => legible(reportMarkdown(found)),
+  json: (found: Report) => `${legibleJson(JSON.stringify(found, null, 2))}\n`,
   // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
   csv: (found: Report) =>
-    stringify(reportRows(found), { bom: true, record_delimiter: '\r\n', escape_formulas: true }),
+    stringify(legibleRows(found), { bom: true, record_delimiter: '\r\n', escape_formulas: true }),
 };
+/** Before they become CSV, whose line ends a terminal may have. */
+function legibleRows(found: Report): ReturnType<typeof reportRows> {
+  return reportRows(found).map((row) =>
+    row.map((cell) => (typeof cell === 'string' ? printable(cell) : cell)),
+  );
+}
+
 type Format = keyof typeof FORMATS;
 
 async function runReport(
@@ -25,7 +35,7 @@ async function runReport(
   const format = context.json ? 'json' : flags.format;
   const text = FORMATS[format](await withDatabase(context, (app) => report(app, name, { mask: flags.mask })));
   if (flags.out === undefined) {
-    context.out(text.trimEnd());
+    await writeOut(text);
     return;
   }
   try {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
-import { type PollEnd, type Sendstate, send, status } from '../index.ts';
+import { type Outcome, type PollEnd, type Sendstate, send, status } from '../index.ts';
 import { duration, failureLines, outcomesLine, printable } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { logFor, Observing } from './observing.ts';
@@ -33,6 +33,9 @@ async function runSend(context: Context, name: string, flags: WorkFlags): Promis
   );
 }
 
+/** The outcomes that somebody has to look into. */
+const FAILURES = ['rejected', 'expired', 'invalid', 'unconfirmed'] as const satisfies readonly Outcome[];
+
 async function report(context: Context, app: Sendstate, name: string, end: PollEnd): Promise<void> {
   const { progress, failures } = await status(app, name);
   const { startedAt, finishedAt } = progress;
@@ -47,12 +50,8 @@ async function report(context: Context, app: Sendstate, name: string, end: PollE
     for (const line of failureLines(failures)) context.out(line);
     if (end === 'stopped')
       context.out(`What was in flight is recorded, the rest waits. Go on: sendstate send ${name}`);
-    const failed =
-      progress.outcomes.rejected +
-      progress.outcomes.expired +
-      progress.outcomes.invalid +
-      progress.outcomes.unconfirmed;
-    if (failed > 0) context.out(`Who and why: sendstate recipients ${name} --outcome rejected --csv`);
+    for (const outcome of FAILURES.filter((one) => progress.outcomes[one] > 0))
+      context.out(`Who and why: sendstate recipients ${name} --outcome ${outcome} --csv`);
   }
   if (end === 'relay') {
     throw new SendstateError(
@@ -63,7 +62,13 @@ async function report(context: Context, app: Sendstate, name: string, end: PollE
       },
     );
   }
-  if (end === 'stopped' || progress.status === 'paused') context.fail();
+  if (progress.status === 'paused') {
+    const why = progress.statusReason === null ? '' : `: ${printable(progress.statusReason)}`;
+    throw new SendstateError('campaign-paused', `Campaign "${name}" was paused${why}`, {
+      hint: `Let it go on: sendstate resume ${name} (for workers that run), or sendstate send ${name}`,
+    });
+  }
+  if (end === 'stopped') context.fail();
 }
 
 /** `send NAME` */

@@ -23,7 +23,7 @@ import {
 } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { outcome } from './options.ts';
-import { legibleJson } from './terminal.ts';
+import { legibleJson, writeOut } from './terminal.ts';
 import { watch } from './watch.ts';
 
 function overviewLine(progress: Progress): string {
@@ -109,12 +109,6 @@ function cells(row: RecipientRow): (string | number | null)[] {
   ];
 }
 
-/** Waits when the reader is slower than the database. */
-async function write(text: string): Promise<void> {
-  if (process.stdout.write(text)) return;
-  await new Promise((resolve) => process.stdout.once('drain', resolve));
-}
-
 interface RecipientFlags {
   readonly outcome?: Outcome;
   readonly csv?: boolean;
@@ -124,21 +118,21 @@ async function runRecipients(context: Context, name: string, flags: RecipientFla
   await withDatabase(context, async (app) => {
     let header = flags.csv === true ? stringify([COLUMNS], { bom: true, record_delimiter: '\r\n' }) : '';
     for await (const row of recipients(app, name, flags.outcome)) {
-      if (context.json) await write(`${legibleJson(JSON.stringify(row))}\n`);
+      if (context.json) await writeOut(`${legibleJson(JSON.stringify(row))}\n`);
       else if (flags.csv === true) {
         // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
-        await write(header + stringify([cells(row)], { record_delimiter: '\r\n', escape_formulas: true }));
+        await writeOut(header + stringify([cells(row)], { record_delimiter: '\r\n', escape_formulas: true }));
         header = '';
       } else {
         const state = row.outcome ?? (row.sendState === 1 ? 'claimed' : 'waiting');
-        await write(
+        await writeOut(
           printable(`${row.address}  ${state}  ${row.replyCode ?? ''} ${row.reply ?? ''}`.trimEnd()).concat(
             '\n',
           ),
         );
       }
     }
-    if (header !== '') await write(header);
+    if (header !== '') await writeOut(header);
   });
 }
 

@@ -17,3 +17,9 @@ export function legibleJson(json: string): string {
 export function useColour(): boolean {
   return (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
 }
+
+/** To stdout as it is, for what is a file's content; waits when the reader is slower. */
+export async function writeOut(text: string): Promise<void> {
+  if (process.stdout.write(text)) return;
+  await new Promise((resolve) => process.stdout.once('drain', resolve));
+}

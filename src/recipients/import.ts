@@ -62,7 +62,7 @@ export interface ImportOptions {
   readonly delimiter?: string | undefined;
   /** Name to column: `{ email: 'Kontakt' }` says where the address is, any other name renames a column. */
   readonly map?: Readonly<Record<string, string>> | undefined;
-  /** Do everything, rejects file included, and take it back at the end. */
+  /** Do everything and take it back at the end; the rejects go to a file of the dry run's own, beside the real one. */
   readonly dryRun?: boolean | undefined;
   readonly bounds?: Partial<ImportBounds> | undefined;
   readonly onPreview?: ((preview: ImportPreview) => void) | undefined;
@@ -83,10 +83,18 @@ export interface ImportOptions {
  */
 export async function importRecipients(pool: pg.Pool, options: ImportOptions): Promise<ImportReport> {
   const started = performance.now();
-  const rejects = options.rejects === null ? null : new RejectsFile(options.rejects);
+  const { source, dryRun } = options;
+  const rejects =
+    options.rejects === null
+      ? null
+      : new RejectsFile(options.rejects, {
+          source: typeof source === 'string' ? source : null,
+          dryRun: dryRun === true,
+        });
   const tally: Tally = { read: 0, imported: 0, duplicatesInFile: 0, duplicatesInTable: 0, invalid: 0 };
   let committed = false;
   try {
+    await rejects?.check();
     const done = await importTable(pool, tally, rejects, options);
     committed = options.dryRun !== true;
     const rejectsFile = (await rejects?.publish()) ?? null;

@@ -2,25 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { messageOf, SendstateError } from '../errors.ts';
 import { ByteText } from './byte-text.ts';
 import type { Reject } from './chunk.ts';
-
-/**
- * Where the rows go that are not taken: `people.csv` → `people.rejects.csv` beside it; standard input (`-`) →
- * `stdin.rejects.csv` in the working directory.
- */
-export function rejectsPathFor(file: string): string {
-  if (file === '-') return 'stdin.rejects.csv';
-  const extension = extname(file);
-  const stem = /^\.(csv|tsv|tab|txt)$/i.test(extension) ? basename(file, extension) : basename(file);
-  return join(dirname(file), `${stem}.rejects.csv`);
-}
-
-/** So that Excel takes it for UTF-8. */
-const byteOrderMark = '\ufeff';
+import { checkRejectsPlace, dryRunPathFor, REJECTS_HEADER } from './rejects-place.ts';
 
 /**
  * Letters with which a cell becomes a formula when a spreadsheet opens it, quoted or not (OWASP, CSV injection), the full-width
@@ -67,20 +54,40 @@ function isAlive(pid: number): boolean {
   }
 }
 
+export interface RejectsOptions {
+  /** Path of the list that is imported; null: it has none. */
+  readonly source: string | null;
+  /** The file is a dry run's own, beside the place that was asked for. */
+  readonly dryRun: boolean;
+}
+
 /**
  * Writes rejects beside their final place and moves them there at the end, so that the file under that name always
  * belongs to a whole import. Nothing is created before the first reject.
  */
 export class RejectsFile {
+  readonly #asked: string;
   readonly #path: string;
+  readonly #source: string | null;
   readonly #temporary: string;
   readonly #rows = new ByteText(64 * 1024);
   #stream: WriteStream | null = null;
   #failure: unknown = null;
 
-  constructor(path: string) {
+  constructor(asked: string, { source, dryRun }: RejectsOptions) {
+    const path = dryRun ? dryRunPathFor(asked) : asked;
+    this.#asked = asked;
     this.#path = path;
+    this.#source = source;
     this.#temporary = `${path}.${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}.partial`;
+  }
+
+  /**
+   * Before anything is imported: may its place be taken? A dry run says so of the real one as well.
+   * @throws SendstateError `rejects-file`
+   */
+  async check(): Promise<void> {
+    for (const path of new Set([this.#asked, this.#path])) await checkRejectsPlace(path, this.#source);
   }
 
   /** @throws SendstateError `rejects-file` */
@@ -119,6 +126,8 @@ export class RejectsFile {
    * @throws SendstateError `rejects-file`
    */
   async publish(): Promise<string | null> {
+    // Once more: an import takes its time, and something else may have come there.
+    await this.check();
     try {
       if (this.#stream === null) await rm(this.#path, { force: true });
       else await rename(this.#temporary, this.#path);
@@ -140,7 +149,7 @@ export class RejectsFile {
     stream.on('error', (error) => {
       this.#failure = error;
     });
-    stream.write(`${byteOrderMark}line,reason,original\r\n`);
+    stream.write(REJECTS_HEADER);
     this.#stream = stream;
     return stream;
   }

@@ -1,9 +1,9 @@
 import { findCampaign } from '../campaigns/campaigns.ts';
-import { reopenCancelled } from '../campaigns/life.ts';
+import { reopenCampaign } from '../campaigns/life.ts';
 import { retryOutcome, sweepCancelled } from '../campaigns/sweep.ts';
 import { readProgress } from '../progress/queries.ts';
 import { type ImportOptions, type ImportReport, importRecipients } from '../recipients/import.ts';
-import { rejectsPathFor } from '../recipients/rejects.ts';
+import { rejectsPathFor } from '../recipients/rejects-place.ts';
 import { reasonOf } from '../sending/retry.ts';
 import type { Retryable } from '../sending/states.ts';
 import type { Sendstate } from './open.ts';
@@ -41,16 +41,20 @@ export async function importPeople(
 }
 
 /**
- * Puts everybody with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them; a
- * cancelled one is paused by it.
+ * Puts everybody with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them; one
+ * that is finished or cancelled is paused by it.
  */
 export async function retry({ database }: Sendstate, name: string, outcome: Retryable): Promise<number> {
   const { campaignId, status } = await findCampaign(database, name);
-  if (status === 'cancelled') {
+  if (status === 'finished' || status === 'cancelled') {
     // First everybody who still waited is cancelled, as was asked; then nobody cancels those who are put back.
-    await sweepCancelled(database, campaignId);
+    if (status === 'cancelled') await sweepCancelled(database, campaignId);
     const [progress] = await readProgress(database, name);
-    if (progress !== undefined && progress.outcomes[outcome] > 0) await reopenCancelled(database, campaignId);
+    if (progress !== undefined && progress.outcomes[outcome] > 0)
+      await reopenCampaign(database, campaignId, status);
   }
-  return await retryOutcome(database, campaignId, outcome, reasonOf);
+  const put = await retryOutcome(database, campaignId, outcome, reasonOf);
+  // A worker that saw nobody left may have finished it a moment before.
+  if (put > 0) await reopenCampaign(database, campaignId, 'finished');
+  return put;
 }

@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
 import { runningCampaign } from '../support/campaign.ts';
@@ -73,6 +74,7 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
     const lines = (await run('recipients', 'spring', '--json')).stdout.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line).address)).toEqual(['kim@example.com', 'lee@example.com']);
     expect(await json('retry', 'spring', '--outcome', 'rejected')).toMatchObject({ recipients: 1 });
+    expect(await json('status', 'spring')).toMatchObject({ progress: { status: 'paused' } });
     expect(await json('send', 'spring')).toMatchObject({ outcomes: { sent: 1, rejected: 1 } });
     expect(desk.relay.recipients.get('lee@example.com')).toBe(1);
   });
@@ -88,6 +90,15 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
     expect(await json('pause', name, '--reason', 'lunch')).toMatchObject({ status: 'paused' });
     expect(await json('status', name)).toMatchObject({ progress: { statusReason: 'lunch' } });
     expect(await json('resume', name)).toMatchObject({ status: 'running' });
+    expect(await json('pause', name)).toMatchObject({ status: 'paused' });
+    expect(await json('start', name, '--at', '2099-01-01T00:00:00Z')).toMatchObject({ status: 'scheduled' });
+    expect(await json('pause', name)).toMatchObject({ status: 'paused' });
+    expect(await json('resume', name)).toMatchObject({ status: 'scheduled' });
+    expect((await run('pause', name)).code).toBe(0);
+    expect((await run('resume', name)).stdout).toBe(`${name} starts at 2099-01-01T00:00:00.000Z.\n`);
+    expect((await run('start', name, '--at', '2020-01-01T00:00:00Z')).stdout).toMatch(
+      /was to start at 2020-01-01T00:00:00\.000Z; that has passed: it begins at once\./,
+    );
     expect(await json('cancel', name)).toMatchObject({ status: 'cancelled', cancelled: 2 });
     expect(await json('migrate')).toEqual({ applied: [] });
     const found: { ok: boolean }[] = await json('doctor');
@@ -144,6 +155,18 @@ describe('for people', () => {
     const { code, stderr } = await list.ended;
     expect(stderr).toBe('');
     expect(code).toBe(0);
+  });
+
+  test('the list cannot be written because the disk is full: 1, and one line that says so', async () => {
+    const { name } = await runningCampaign(desk.fresh.database, 10);
+    const full = await open('/dev/full', 'w');
+    try {
+      const { code, stderr } = await desk.run(['recipients', name], { stdout: full.fd });
+      expect(stderr).toMatch(/^sendstate: The output cannot be written: ENOSPC.*\n$/);
+      expect(code).toBe(1);
+    } finally {
+      await full.close();
+    }
   });
 
   test('status --watch looks again until it has ended, and speaks plainly into a pipe', async () => {
@@ -309,14 +332,38 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     ]);
   });
 
+  test.each([[['invalid']], [['unconfirmed', 'expired']], [[]]])(
+    'a send that ends with %j says how to see whom, and names no other outcome',
+    async (outcomes) => {
+      const { campaignId, name } = await runningCampaign(desk.fresh.database, outcomes.length + 1);
+      const query = (text: string, values: unknown[] = []) =>
+        desk.fresh.pool.query(text, [campaignId, ...values]);
+      for (const [index, outcome] of ['suppressed', ...outcomes].entries()) {
+        await query(
+          `update recipient set send_state = 2, outcome = $3 where campaign_id = $1 and address = $2`,
+          [`person${index + 1}@example.com`, outcome],
+        );
+        await query(`update counter set waiting = waiting - 1, ${outcome} = 1 where campaign_id = $1`);
+      }
+      const { code, stdout } = await run('send', name);
+      expect(code).toBe(0);
+      const named = [
+        ...stdout.matchAll(new RegExp(`sendstate recipients ${name} --outcome (\\w+) --csv`, 'g')),
+      ];
+      expect(named.map(([, outcome]) => outcome).sort()).toEqual([...outcomes].sort());
+    },
+  );
+
   test('a paused campaign ends its send with 1 and its reason', async () => {
     const { name } = await runningCampaign(desk.fresh.database, 2_000, { rate: 20 });
     const send = await desk.start(['send', name]);
     const before = desk.relay.accepted;
     await desk.relay.waitFor(before + 3);
     await run('pause', name, '--reason', 'too early');
-    const { code, stdout } = await send.ended;
+    const { code, stdout, stderr } = await send.ended;
     expect(stdout).toContain(`${name} is paused (too early)`);
+    expect(stderr).toContain(`Campaign "${name}" was paused: too early\n`);
+    expect(stderr).toContain(`sendstate resume ${name}`);
     expect(code).toBe(1);
     await run('cancel', name);
   });

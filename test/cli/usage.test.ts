@@ -3,7 +3,7 @@ import path from 'node:path';
 import { CommanderError } from 'commander';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
-import { endProcesses, runCli } from '../support/process.ts';
+import { endProcesses, runCli, startCli } from '../support/process.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 afterEach(endProcesses);
@@ -124,6 +124,12 @@ describe('help and version: 0, on stdout', () => {
     visit(createProgram(), 'sendstate');
     expect(undescribed).toEqual([]);
   });
+});
+
+test('wrong usage is 2 also when nobody reads why', async () => {
+  const wrong = await startCli(['sned'], { env: nowhere });
+  wrong.closeErrors();
+  expect((await wrong.ended).code).toBe(2);
 });
 
 describe('configuration', () => {

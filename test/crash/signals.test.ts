@@ -59,6 +59,52 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   });
 });
 
+test('SIGHUP, also a second one, finishes what is in flight: the terminal has gone, and nobody is in doubt', async () => {
+  scene = await startScene({ replyDelayMs: 20 });
+  const { campaignId, name } = await runningCampaign(scene.fresh.database, 400);
+  const worker = await scene.cli('send', name, ...FLAGS);
+  await scene.relay.waitFor(30);
+  scene.toRelay.freezeReplies();
+  worker.signal('SIGHUP');
+  await worker.says(/Finishing what is in flight/);
+  worker.signal('SIGHUP');
+  scene.toRelay.thaw();
+  expect((await worker.ended).code).toBe(1);
+  const found = await truth(scene.fresh.pool, campaignId, scene.relay);
+  expect(found).toMatchObject({ status: 'running', duplicates: 0, doubtful: 0, stuck: 0, open: 0 });
+  expect(found.outcomes.sent).toBe(scene.relay.accepted);
+  await countersAgree(scene.fresh.database, campaignId);
+});
+
+describe('whoever reads what it says has gone', () => {
+  test.each(['words', 'json'])(
+    'SIGINT afterwards finishes what is in flight, with --log %s',
+    async (format) => {
+      scene = await startScene({ replyDelayMs: 20 });
+      const { campaignId, name } = await runningCampaign(scene.fresh.database, 400);
+      const worker = await scene.cli('send', name, ...FLAGS, '--log', format);
+      await scene.relay.waitFor(30);
+      worker.closeErrors();
+      worker.closeOutput();
+      worker.signal('SIGINT');
+      expect(await worker.ended).toMatchObject({ code: 1, signal: null });
+      const found = await truth(scene.fresh.pool, campaignId, scene.relay);
+      expect(found).toMatchObject({ status: 'running', duplicates: 0, doubtful: 0, stuck: 0, open: 0 });
+      expect(found.outcomes.sent).toBe(scene.relay.accepted);
+      expect(found.outcomes.waiting).toBeGreaterThan(0);
+    },
+  );
+
+  test('the campaign goes on to its end', async () => {
+    scene = await startScene();
+    const { campaignId, name } = await runningCampaign(scene.fresh.database, 400);
+    const worker = await scene.cli('send', name, ...FLAGS, '--log', 'json');
+    worker.closeErrors();
+    expect((await worker.ended).code).toBe(0);
+    expect((await scene.whole(campaignId, 400, 0)).outcomes).toEqual({ sent: 400 });
+  });
+});
+
 test('a second signal ends it also when the database does not answer', async () => {
   scene = await startScene();
   const { name } = await runningCampaign(scene.fresh.database, 2_000);

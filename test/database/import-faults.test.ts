@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { readFile, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { PassThrough, Readable } from 'node:stream';
@@ -304,8 +306,10 @@ describe('the rejects file', () => {
   test('that cannot be put in place after the commit says that people are imported', async () => {
     const id = await newCampaign();
     const file = await folder.write('placed.csv', `${people(10)}wrong,row\n`);
-    // A folder stands where the file should go.
-    const error: unknown = await importFile(db.pool, id, file, { rejects: folder.path }).catch(
+    const rejects = path.join(folder.path, 'placed.rejects.csv');
+    // Meanwhile somebody makes a folder where the file should go.
+    const onProgress = () => void mkdirSync(rejects, { recursive: true });
+    const error: unknown = await importFile(db.pool, id, file, { rejects, onProgress }).catch(
       (reason: unknown) => reason,
     );
     expect(error).toMatchObject({
@@ -313,6 +317,56 @@ describe('the rejects file', () => {
       message: expect.stringContaining('10 people were imported'),
     });
     expect(await waitingOf(db.pool, id)).toEqual({ counted: 10, real: 10 });
+  });
+
+  describe.each([true, false])('dry run: %s', (dryRun) => {
+    // With and without a row for it: one would replace the file, the other remove it.
+    test.each(['wrong,row\n', ''])('is never the list itself, by whatever name: %j', async (rest) => {
+      const id = await newCampaign();
+      const list = `email,name\n${people(3)}${rest}`;
+      const file = await folder.write('precious.csv', list);
+      const link = path.join(folder.path, 'link.csv');
+      await symlink(file, link);
+      for (const rejects of [file, link, path.join(folder.path, '.', 'precious.csv')]) {
+        const error = await failing(id, file, { rejects, dryRun });
+        expect(error).toMatchObject({ code: 'rejects-file' });
+        expect(error.message).toContain('is the list itself');
+        expect(error.hint).toContain('--no-rejects');
+        expect(await readFile(file, 'utf8')).toBe(list);
+      }
+      await rm(link);
+    });
+
+    test.each(['wrong,row\n', ''])('replaces or removes no file but its own: %j', async (rest) => {
+      const id = await newCampaign();
+      const file = await folder.write('own.csv', `${people(3)}${rest}`);
+      for (const content of ['line,reason,original\r\n', 'x', '\ufeffline,reason,original,more\r\n']) {
+        const rejects = await folder.write('notes.txt', content);
+        const error = await failing(id, file, { rejects, dryRun });
+        expect(error).toMatchObject({ code: 'rejects-file' });
+        expect(error.message).toContain('is no rejects file');
+        expect(await readFile(rejects, 'utf8')).toBe(content);
+      }
+      expect(await failing(id, file, { rejects: folder.path, dryRun })).toMatchObject({
+        code: 'rejects-file',
+      });
+    });
+  });
+
+  test('may stand where an empty file or a former one is; a dry run leaves that alone', async () => {
+    const id = await newCampaign();
+    const file = await folder.write('again.csv', `${people(3)}wrong,row\n`);
+    const rejects = await folder.write('again.rejects.csv', '');
+    await importFile(db.pool, id, file, { dryRun: true });
+    expect(await readFile(rejects, 'utf8')).toBe('');
+    await importFile(db.pool, id, file);
+    const former = await readFile(rejects, 'utf8');
+    expect(await rejectsIn(rejects)).toMatchObject([{ original: 'wrong,row' }]);
+    const clean = await folder.write('clean.csv', people(3, 10));
+    await importFile(db.pool, id, clean, { rejects, dryRun: true });
+    expect(await readFile(rejects, 'utf8')).toBe(former);
+    await importFile(db.pool, id, clean, { rejects });
+    expect(await folder.names()).not.toContain('again.rejects.csv');
   });
 
   test('of a former import stays when the next one fails', async () => {
@@ -324,6 +378,6 @@ describe('the rejects file', () => {
     expect(await rejectsIn(path.join(folder.path, 'former.rejects.csv'))).toMatchObject([
       { original: 'wrong,row' },
     ]);
-    expect((await folder.names()).filter((name) => name.includes('partial'))).toEqual([]);
+    expect((await folder.names()).filter((name) => /^former.*partial/.test(name))).toEqual([]);
   });
 });

@@ -263,9 +263,11 @@ test('a dry run reports the same and takes nothing', async () => {
   expect(await waitingOf(db.pool, id)).toEqual({ counted: 0, real: 0 });
   const status = await db.pool.query('select status from campaign where campaign_id = $1', [id]);
   expect(status.rows).toEqual([{ status: 'finished' }]);
-  expect(await rejectsIn(path.join(folder.path, 'dry.rejects.csv'))).toHaveLength(2);
+  expect(await folder.names()).not.toContain('dry.rejects.csv');
+  const rejectsFile = path.join(folder.path, 'dry.rejects.dry-run.csv');
+  expect(await rejectsIn(rejectsFile)).toHaveLength(2);
   const wet = await importFile(db.pool, id, file);
-  expect({ ...wet, dryRun: true, seconds: 0 }).toEqual({ ...dry, seconds: 0 });
+  expect({ ...wet, rejectsFile, dryRun: true, seconds: 0 }).toEqual({ ...dry, seconds: 0 });
   expect(wet).toMatchObject({ imported: 20, duplicatesInFile: 1, invalid: 1, reopened: true });
 });
 

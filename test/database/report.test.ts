@@ -103,3 +103,27 @@ test('the command writes it in each format', async () => {
   expect(nowhere.stderr).toMatch(/Cannot write no\/x\.html.*\nName a file/s);
   expect((await desk.run(['report', 'nobody'])).stderr).toContain('nobody');
 });
+
+test.each(['html', 'md', 'json', 'csv'])(
+  '%s is the same on stdout and in a file, byte for byte, and holds nothing that a terminal obeys',
+  async (format) => {
+    const name = await halfDone();
+    await desk.fresh.pool.query(
+      `update failure set reason = E'550 \u001b[2J\u009b\r\n가' where campaign_id = (select campaign_id from campaign where name = $1)`,
+      [name],
+    );
+    // A finished one, so that the two do not differ by the moment in which they were made.
+    await desk.fresh.pool.query(
+      `update campaign set status = 'finished', finished_at = now() where name = $1`,
+      [name],
+    );
+    const file = `same.${format}`;
+    expect((await desk.run(['report', name, '--format', format, '--out', file])).code).toBe(0);
+    const { stdout } = await desk.run(['report', name, '--format', format]);
+    const still = (text: string) => text.replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?/g, 'TIME');
+    expect(still(stdout)).toBe(still(await desk.read(file)));
+    expect(stdout).not.toMatch(/(?![\n\r\t])\p{Cc}/u);
+    expect(stdout).toContain('가');
+    if (format === 'csv') expect(stdout.split('\r\n').length).toBe(stdout.split('\n').length);
+  },
+);

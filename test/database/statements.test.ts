@@ -9,6 +9,8 @@ import { record } from '../../src/sending/record.ts';
 import { rescue } from '../../src/sending/rescue.ts';
 import { reasonOf, released } from '../../src/sending/retry.ts';
 import type { Claim } from '../../src/sending/states.ts';
+import { cancel } from '../../src/verbs/lifecycle.ts';
+import type { Sendstate } from '../../src/verbs/open.ts';
 import { retry } from '../../src/verbs/people.ts';
 import { addPeople, countersAgree, registered, result, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
@@ -549,5 +551,75 @@ describe('retry of a cancelled campaign', () => {
     expect(await retry(app, name, 'rejected')).toBe(0);
     const status = 'select status from campaign where campaign_id = $1';
     expect((await fresh.pool.query(status, [campaignId])).rows).toEqual([{ status: 'cancelled' }]);
+  });
+});
+
+describe('retry of a finished campaign', () => {
+  const app = (): Sendstate => ({ database: fresh.database, embedded: false, close: async () => undefined });
+
+  /** Two people, both rejected, and nobody left. */
+  async function ended(status: 'finished' | 'running'): Promise<{ campaignId: number; name: string }> {
+    const { campaignId, name } = await runningCampaign(fresh.database, 2);
+    const workerId = await registered(fresh.database);
+    const claim = await claimFresh(fresh.database, { campaignId, workerId, limit: 2, after: 0 });
+    const results = ids(claim).map((id) => result(claim?.claimId ?? 0, id, 'rejected'));
+    await record(fresh.database, campaignId, workerId, results, []);
+    if (status === 'finished') expect(await finishCampaign(fresh.database, campaignId)).toBe(true);
+    return { campaignId, name };
+  }
+
+  const stateOf = async (campaignId: number) =>
+    (
+      await fresh.pool.query(
+        'select status, status_reason, finished_at from campaign where campaign_id = $1',
+        [campaignId],
+      )
+    ).rows[0];
+
+  test('pauses it with the reason; it can be sent, and it can be taken back', async () => {
+    const { campaignId, name } = await ended('finished');
+    expect(await retry(app(), name, 'rejected')).toBe(2);
+    expect(await stateOf(campaignId)).toEqual({
+      status: 'paused',
+      status_reason: `people were put back after it was finished. To send to them: sendstate send ${name}`,
+      finished_at: null,
+    });
+    expect((await startCampaign(fresh.database, name)).statusReason).toBeNull();
+    expect((await cancel(app(), name)).cancelled).toBe(2);
+  });
+
+  test('with nobody to put back it stays finished', async () => {
+    const { campaignId, name } = await ended('finished');
+    expect(await retry(app(), name, 'invalid')).toBe(0);
+    expect(await stateOf(campaignId)).toMatchObject({ status: 'finished', finished_at: expect.any(Date) });
+  });
+
+  test('a running one goes on, unless a worker finishes it at that moment', async () => {
+    const going = await ended('running');
+    expect(await retry(app(), going.name, 'rejected')).toBe(2);
+    expect((await stateOf(going.campaignId)).status).toBe('running');
+
+    const { campaignId, name } = await ended('running');
+    // Nobody can be put back before the campaign has finished, and `retry` has seen it running.
+    const holder = await fresh.pool.connect();
+    try {
+      await holder.query('begin');
+      await holder.query('select from recipient where campaign_id = $1 for update', [campaignId]);
+      const put = retry(app(), name, 'rejected');
+      const waits = async () =>
+        (
+          await fresh.pool.query(
+            `select count(*)::int as n from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock' and query like '%''retried''%'`,
+          )
+        ).rows[0].n;
+      await expect.poll(waits, { timeout: 60_000 }).toBe(1);
+      expect(await finishCampaign(fresh.database, campaignId)).toBe(true);
+      await holder.query('commit');
+      expect(await put).toBe(2);
+    } finally {
+      holder.release(true);
+    }
+    expect((await stateOf(campaignId)).status).toBe('paused');
   });
 });

@@ -93,7 +93,7 @@ describe('a campaign', () => {
   test('its states are those of the code and of the database', async () => {
     const named = [
       ...arrows.flatMap(({ from, to }) => [...from, to]),
-      ...rowsOf(campaign, 'from').flatMap((row) => row.slice(0, 2)),
+      ...rowsOf(campaign, 'from').flatMap(([from = '', to = '']) => [...from.split(', '), to]),
     ];
     expect(new Set(named)).toEqual(new Set(CAMPAIGN_STATUSES));
     expect(await wordsOf('campaign_status')).toEqual([...CAMPAIGN_STATUSES]);
@@ -133,6 +133,22 @@ describe('a campaign', () => {
         ]);
       }
     }
+  });
+  test('resume before its time does what the page says; a start of now makes the time void', async () => {
+    const scheduledFor = new Date(Date.now() + 86_400_000);
+    const { name } = await runningCampaign(fresh.database, 1, {
+      status: 'scheduled',
+      start_at: scheduledFor,
+    });
+    await fresh.pool.query('update campaign set started_at = null where name = $1', [name]);
+    await pause(app(), name);
+    const resumed = await resume(app(), name);
+    const line = arrows.find(({ verb }) => verb === 'resume, before `start_at`');
+    expect([line?.from, line?.to]).toEqual([['paused'], resumed.status]);
+    expect(resumed).toMatchObject({ startAt: scheduledFor, startedAt: null, statusReason: null });
+    await start(app(), name);
+    await pause(app(), name);
+    expect((await resume(app(), name)).status).toBe('running');
   });
 });
 

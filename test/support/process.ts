@@ -15,6 +15,8 @@ export interface CliOptions {
   readonly cwd?: string;
   /** Written to standard input, which is then closed. Default: closed at once. */
   readonly input?: string | Buffer;
+  /** A file that stdout goes to, by its descriptor. Default: it is read. */
+  readonly stdout?: number;
   /** Another program than this version's src/cli.ts. */
   readonly program?: string;
 }
@@ -89,6 +91,11 @@ export class CliProcess {
     this.#child.stdout?.destroy();
   }
 
+  /** The same of its stderr. */
+  closeErrors(): void {
+    this.#child.stderr?.destroy();
+  }
+
   /** Ends it, whatever state it is in. */
   async destroy(): Promise<void> {
     if (!this.#over) {
@@ -125,11 +132,11 @@ export async function startCli(args: readonly string[], options: CliOptions = {}
       NODE_COMPILE_CACHE: COMPILED,
       ...options.env,
     },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
   });
   // Whoever does not read its input closes the pipe; that is its good right.
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(options.input);
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(options.input);
   const cli = new CliProcess(child);
   started.add(cli);
   void cli.ended.then(() => started.delete(cli));

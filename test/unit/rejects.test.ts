@@ -1,7 +1,8 @@
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { rejectRow, rejectsPathFor } from '../../src/recipients/rejects.ts';
+import { rejectRow } from '../../src/recipients/rejects.ts';
+import { rejectsPathFor } from '../../src/recipients/rejects-place.ts';
 
 describe('a row of the rejects file', () => {
   test('is CSV, whatever the original was', () => {
@@ -34,6 +35,8 @@ test.each([
   ['lists/people', 'lists/people.rejects.csv'],
   ['people.2026', 'people.2026.rejects.csv'],
   ['-', 'stdin.rejects.csv'],
+  ['/dev/fd/63', 'stdin.rejects.csv'],
+  ['/proc/self/fd/12', 'stdin.rejects.csv'],
 ])('the rejects of %s go to %s', (file, rejects) => {
   expect(rejectsPathFor(file)).toBe(rejects);
 });
