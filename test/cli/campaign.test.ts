@@ -309,6 +309,20 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     ]);
   });
 
+  test.each([
+    ['SMTP_URL', { SMTP_URL: 'localhost:25' }, /SMTP_URL|relay/i],
+    ['DKIM_KEYS', { DKIM_KEYS: 'example.com:mail:/nope.pem' }, /DKIM key \/nope\.pem/],
+  ])('a wrong %s stops who sends, and nobody who only looks, pauses or cancels', async (_, env, words) => {
+    const { name } = await runningCampaign(desk.fresh.database, 1, { rate: 0.001 });
+    for (const verb of ['status', 'pause', 'resume', 'cancel']) {
+      const { code, stderr } = await desk.run([verb, name], { env });
+      expect([verb, code, stderr]).toEqual([verb, 0, '']);
+    }
+    const send = await desk.run(['send', name], { env });
+    expect(send.code).toBe(1);
+    expect(send.stderr).toMatch(words);
+  });
+
   test('a paused campaign ends its send with 1 and its reason', async () => {
     const { name } = await runningCampaign(desk.fresh.database, 2_000, { rate: 20 });
     const send = await desk.start(['send', name]);
