@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
@@ -124,6 +126,19 @@ describe('help and version: 0, on stdout', () => {
     visit(createProgram(), 'sendstate');
     expect(undescribed).toEqual([]);
   });
+});
+
+test('a Node that is too old: 1, which it takes, and how a clone gets it', () => {
+  const bin = fileURLToPath(new URL('../../bin/sendstate.js', import.meta.url));
+  // What Node 20 lacks.
+  const without = 'data:text/javascript,import module from "node:module"; delete module.enableCompileCache';
+  const old = ['--no-experimental-strip-types', '--import', without];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...old, bin, '--version'], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toMatch(/^sendstate: Node \S+ is too old; it takes 22\.22 or later\. .*npm ci.*\n$/);
+  expect(stdout).toBe('');
+  expect(status).toBe(1);
 });
 
 describe('configuration', () => {
