@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
 import { cancel, create, pause, type Retryable, resume, retry, start } from '../index.ts';
 import { type Context, withDatabase } from './context.ts';
-import { integer, pair, rate, retryable, seconds, secondsUpTo, several, time } from './options.ts';
+import { integer, pair, rate, retryable, secondsUpTo, several, time } from './options.ts';
 
 type ContextOf = (command: Command) => Context;
 
@@ -98,13 +98,16 @@ export function registerCreate(program: Command, contextOf: ContextOf): void {
     )
     .option('--max-attempts <n>', 'temporary failures until a recipient is expired', integer(1, 100), 5)
     .addOption(
-      new Option('--max-age <time>', 'time since the start until temporary failures expire, e.g. 12h, 3d')
-        .argParser(seconds)
+      new Option(
+        '--max-age <time>',
+        'time since the start until temporary failures expire, e.g. 12h, 3d; at most 365d',
+      )
+        .argParser(secondsUpTo('365d'))
         .default(3 * 86_400, '3d'),
     )
     .addOption(
       new Option('--retry-after <time>', 'first wait after a temporary failure, 1s to 4h; doubles from there')
-        .argParser(secondsUpTo(4 * 3600))
+        .argParser(secondsUpTo('4h'))
         .default(300, '5m'),
     )
     .option('--json', 'print one JSON object')

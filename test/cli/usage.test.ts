@@ -59,6 +59,16 @@ describe('wrong usage: 2, with the reason on stderr and nothing on stdout', () =
       /90s, 30m, 12h or 3d/,
     ],
     [
+      'an age beyond all measure',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--max-age', '1000d'],
+      /--max-age[\s\S]*at most 365d/,
+    ],
+    [
+      'a first wait that is longer than any',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--retry-after', '5h'],
+      /--retry-after[\s\S]*at most 4h/,
+    ],
+    [
       'attempts',
       ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--max-attempts', '0'],
       /from 1 to 100/,
