@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
-import { cancel, create, pause, type Retryable, resume, retry, start } from '../index.ts';
+import { cancel, create, pause, type Retryable, resume, retry, type Sendstate, start } from '../index.ts';
 import { type Context, withDatabase } from './context.ts';
 import { integer, pair, rate, retryable, secondsUpTo, several, time } from './options.ts';
 
@@ -44,7 +44,7 @@ async function runCreate(context: Context, name: string, flags: CreateFlags): Pr
   const html = await template('--html', flags.html);
   const text = await template('--text', flags.text);
   const inline = Object.entries(flags.inline ?? {}).map(([contentId, path]) => ({ path, contentId }));
-  await withDatabase(context, async (app) => {
+  const make = async (app: Sendstate) => {
     const campaignId = await create(app, {
       name,
       from: flags.from,
@@ -63,7 +63,8 @@ async function runCreate(context: Context, name: string, flags: CreateFlags): Pr
     });
     if (context.json) context.out(JSON.stringify({ campaignId, name }));
     else context.out(`Campaign ${name} is there. Next: sendstate import ${name} FILE.csv`);
-  });
+  };
+  await withDatabase(context, make, { make: true });
 }
 
 /** `create NAME` */
