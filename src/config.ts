@@ -11,13 +11,13 @@ import { parseRelays, type RelayOptions, Secret } from './smtp/relay.ts';
 export interface Config {
   /** Of DATABASE_URL; undefined: the embedded PostgreSQL. */
   readonly databaseUrl: Secret | undefined;
-  /** Of SMTP_URL, in its order; empty: none was named, which matters only to those who send. */
+  /** Of SMTP_URL, in its order; empty: none was named. Read when asked for: who does not send is not stopped by a mistake in it. */
   readonly relays: readonly RelayOptions[];
   /** Of SENDSTATE_TOKEN: what the web page asks for; undefined: nothing, and only this machine reaches it. */
   readonly token: Secret | undefined;
   /** Of SENDSTATE_HOOK_SECRET: what requests to hooks are signed with; undefined: they are not. */
   readonly hookSecret: Secret | undefined;
-  /** Of DKIM_KEYS; empty: nothing is signed here. */
+  /** Of DKIM_KEYS, read when asked for as well; empty: nothing is signed here. */
   readonly dkim: readonly DkimKey[];
   readonly embedded: {
     /** Of SENDSTATE_DIR, absolute; default `.sendstate` in the working directory. */
@@ -50,7 +50,8 @@ export interface ConfigSource {
 
 /**
  * Flags over environment over `.env`; an empty value counts as none. Nothing is written to `process.env`.
- * @throws SendstateError `env-file`, `database-url`, `RELAY_URL`, `config`; none shows a password
+ * @throws SendstateError `env-file`, `database-url`, `config`, and of `relays` and `dkim` when they are asked for `RELAY_URL`,
+ * `config`; none shows a password
  */
 export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
   const file = readEnvFile(path.resolve(cwd, '.env'));
@@ -62,12 +63,18 @@ export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
   const smtpUrl = value('SMTP_URL', flags.smtpUrl);
   const token = value('SENDSTATE_TOKEN');
   const hookSecret = value('SENDSTATE_HOOK_SECRET');
+  const relays = once(() => (smtpUrl === undefined ? Object.freeze([]) : parseRelays(smtpUrl)));
+  const dkim = once(() => Object.freeze(readDkimKeys(value('DKIM_KEYS'), cwd)));
   return Object.freeze({
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
-    relays: smtpUrl === undefined ? Object.freeze([]) : parseRelays(smtpUrl),
+    get relays() {
+      return relays();
+    },
     token: token === undefined ? undefined : new Secret(token),
     hookSecret: hookSecret === undefined ? undefined : new Secret(hookSecret),
-    dkim: Object.freeze(readDkimKeys(value('DKIM_KEYS'), cwd)),
+    get dkim() {
+      return dkim();
+    },
     embedded: Object.freeze({
       directory: absolute(cwd, 'SENDSTATE_DIR', value('SENDSTATE_DIR', flags.directory) ?? '.sendstate'),
       user: withoutNul('SENDSTATE_EMBEDDED_USER', value('SENDSTATE_EMBEDDED_USER')),
@@ -75,6 +82,15 @@ export function loadConfig({ env, cwd, flags = {} }: ConfigSource): Config {
     }),
     envFile: file?.path,
   });
+}
+
+/** What the first call made, to every call. */
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function absolute<T extends string | undefined>(cwd: string, name: string, value: T): T | string {

@@ -13,7 +13,7 @@ interface Step {
 }
 
 const NEXT: Record<CampaignStatus, (name: string) => string> = {
-  draft: (name) => `Start it: sendstate send ${name}`,
+  draft: (name) => `Nothing of a draft is being sent. To begin: sendstate send ${name}`,
   scheduled: (name) => `Start it now: sendstate start ${name}, or stop it: sendstate cancel ${name}`,
   running: (name) => `Stop it for now: sendstate pause ${name}`,
   paused: (name) => `Let it go on: sendstate resume ${name}`,

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
-import { cancel, create, pause, type Retryable, resume, retry, start } from '../index.ts';
+import { cancel, create, pause, type Retryable, resume, retry, type Sendstate, start } from '../index.ts';
+import { counted } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
-import { integer, pair, rate, retryable, seconds, secondsUpTo, several, time } from './options.ts';
+import { integer, pair, rate, retryable, secondsUpTo, several, time } from './options.ts';
 
 type ContextOf = (command: Command) => Context;
 
@@ -44,7 +45,7 @@ async function runCreate(context: Context, name: string, flags: CreateFlags): Pr
   const html = await template('--html', flags.html);
   const text = await template('--text', flags.text);
   const inline = Object.entries(flags.inline ?? {}).map(([contentId, path]) => ({ path, contentId }));
-  await withDatabase(context, async (app) => {
+  const make = async (app: Sendstate) => {
     const campaignId = await create(app, {
       name,
       from: flags.from,
@@ -63,7 +64,8 @@ async function runCreate(context: Context, name: string, flags: CreateFlags): Pr
     });
     if (context.json) context.out(JSON.stringify({ campaignId, name }));
     else context.out(`Campaign ${name} is there. Next: sendstate import ${name} FILE.csv`);
-  });
+  };
+  await withDatabase(context, make, { make: true });
 }
 
 /** `create NAME` */
@@ -98,13 +100,16 @@ export function registerCreate(program: Command, contextOf: ContextOf): void {
     )
     .option('--max-attempts <n>', 'temporary failures until a recipient is expired', integer(1, 100), 5)
     .addOption(
-      new Option('--max-age <time>', 'time since the start until temporary failures expire, e.g. 12h, 3d')
-        .argParser(seconds)
+      new Option(
+        '--max-age <time>',
+        'time since the start until temporary failures expire, e.g. 12h, 3d; at most 365d',
+      )
+        .argParser(secondsUpTo('365d'))
         .default(3 * 86_400, '3d'),
     )
     .addOption(
       new Option('--retry-after <time>', 'first wait after a temporary failure, 1s to 4h; doubles from there')
-        .argParser(secondsUpTo(4 * 3600))
+        .argParser(secondsUpTo('4h'))
         .default(300, '5m'),
     )
     .option('--json', 'print one JSON object')
@@ -176,7 +181,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
         name,
         campaign.status,
         { cancelled },
-        `${name} is cancelled; ${cancelled} recipients were still waiting.`,
+        `${name} is cancelled; ${counted(cancelled, 'recipient')} ${cancelled === 1 ? 'was' : 'were'} still waiting.`,
       );
     });
   program
@@ -196,7 +201,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
       context.out(
         context.json
           ? JSON.stringify({ name, outcome, recipients: put })
-          : `${put} recipients wait again.${next}`,
+          : `${counted(put, 'recipient')} ${put === 1 ? 'waits' : 'wait'} again.${next}`,
       );
     });
 }

@@ -1,8 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { startCapture } from '../index.ts';
+import { messageOf, SendstateError } from '../errors.ts';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../index.ts';
 import type { Context } from './context.ts';
+import { makeDirectory } from './directory.ts';
 import { integer } from './options.ts';
 
 interface CaptureFlags {
@@ -26,12 +28,28 @@ function tell(message: CaptureMessage): void {
   process.send?.(message);
 }
 
+async function listen(options: CaptureOptions & { readonly port: number }): Promise<CaptureServer> {
+  try {
+    return await startCapture(options);
+  } catch (error) {
+    const { port } = options;
+    throw new SendstateError(
+      'capture-port',
+      `Cannot listen at 127.0.0.1, port ${port}: ${messageOf(error)}`,
+      {
+        hint: 'Take another above 1024, or 0 for any free one: --port 0',
+        cause: error,
+      },
+    );
+  }
+}
+
 async function runCapture(context: Context, flags: CaptureFlags): Promise<void> {
   const { directory } = flags;
-  if (directory !== undefined) await mkdir(directory, { recursive: true });
+  if (directory !== undefined) await makeDirectory('--directory', directory);
   const writing: Promise<void>[] = [];
   let kept = 0;
-  const server = await startCapture({
+  const server = await listen({
     port: flags.port,
     onMail: ({ raw }) => {
       if (directory === undefined || kept >= flags.keep) return;

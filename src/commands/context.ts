@@ -21,14 +21,23 @@ export interface Context {
   fail(): void;
 }
 
-/** Opens the database that the configuration names, runs the work, and closes it. */
+/**
+ * Opens the database that the configuration names, runs the work, and closes it. Only who says `make` gets an embedded one that
+ * is not there yet: in a wrong directory everybody else would find it empty and believe it.
+ */
 export async function withDatabase<T>(
   context: Context,
   work: (app: Sendstate) => Promise<T>,
-  options: Pick<OpenOptions, 'check' | 'max' | 'connectTimeoutMs' | 'queryTimeoutMs'> = {},
+  options: Pick<OpenOptions, 'check' | 'make' | 'max' | 'connectTimeoutMs' | 'queryTimeoutMs'> = {},
 ): Promise<T> {
   const { databaseUrl, embedded } = context.config;
-  const app = await open({ ...options, ...embedded, databaseUrl: databaseUrl?.reveal(), say: context.err });
+  const app = await open({
+    make: false,
+    ...options,
+    ...embedded,
+    databaseUrl: databaseUrl?.reveal(),
+    say: context.err,
+  });
   try {
     return await work(app);
   } finally {

@@ -1,5 +1,11 @@
 import type { Command } from 'commander';
-import { type EmbeddedOptions, embeddedStatus, ensureEmbedded, stopEmbedded } from '../database/embedded.ts';
+import {
+  type EmbeddedOptions,
+  embeddedStatus,
+  ensureEmbedded,
+  noEmbedded,
+  stopEmbedded,
+} from '../database/embedded.ts';
 import { withoutPassword } from '../errors.ts';
 import type { Context } from './context.ts';
 
@@ -28,7 +34,8 @@ export async function dbStatus(context: DbContext): Promise<void> {
   if (context.json) {
     context.out(JSON.stringify({ running, pid: pid ?? null, port: port ?? null, directory: base ?? null }));
   } else if (base === undefined) {
-    context.out('There is no embedded PostgreSQL yet. The first command that needs a database makes one.');
+    const { message, hint } = noEmbedded(context.config.embedded.directory);
+    context.out(`${message}. ${hint}`);
   } else if (running) {
     context.out(`It runs on port ${port}, process ${pid}, files in ${base}`);
   } else {
@@ -38,7 +45,7 @@ export async function dbStatus(context: DbContext): Promise<void> {
 
 /** Prints the whole URL, password included, because it was asked for: psql "$(sendstate db url)". */
 export async function dbUrl(context: DbContext): Promise<void> {
-  const { url, port } = await ensureEmbedded(optionsOf(context));
+  const { url, port } = await ensureEmbedded({ ...optionsOf(context), make: false });
   context.out(context.json ? JSON.stringify({ port, url }) : url);
 }
 

@@ -56,7 +56,7 @@ export function registerMaintenance(program: Command, contextOf: (command: Comma
               applied.length === 0 ? 'The database is up to date.' : `Applied ${applied.join(', ')}.`,
             );
         },
-        { check: false },
+        { check: false, make: true },
       );
     });
   program

@@ -28,12 +28,13 @@ export function seconds(text: string): number {
   throw new InvalidArgumentError('Write it as 90s, 30m, 12h or 3d.');
 }
 
-/** The same, at most so many. */
-export function secondsUpTo(most: number): (text: string) => number {
+/** The same, at most so long, itself written so. */
+export function secondsUpTo(most: string): (text: string) => number {
+  const bound = seconds(most);
   return (text) => {
     const value = seconds(text);
-    if (value <= most) return value;
-    throw new InvalidArgumentError(`It must be at most ${most / 3600}h.`);
+    if (value <= bound) return value;
+    throw new InvalidArgumentError(`It must be at most ${most}.`);
   };
 }
 

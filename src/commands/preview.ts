@@ -1,10 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
 import { deliveryWords, preview, test } from '../index.ts';
 import { printable } from '../progress/format.ts';
 import { type Context, relaysOf, withDatabase } from './context.ts';
+import { makeDirectory } from './directory.ts';
 
 interface PreviewFlags {
   readonly as?: string;
@@ -15,7 +16,7 @@ async function runPreview(context: Context, name: string, flags: PreviewFlags): 
   const shown = await withDatabase(context, (app) => preview(app, name, flags.as));
   const { eml, html, text, ...head } = shown;
   if (flags.out !== undefined) {
-    await mkdir(flags.out, { recursive: true });
+    await makeDirectory('--out', flags.out);
     const files = [
       ['mail.eml', eml],
       ['mail.html', html],

@@ -30,7 +30,7 @@ async function tokenOf({ config }: Context, file: string | undefined): Promise<s
 /** What is read for the page: counters, and one person's rows by an index. Longer than this is a database that is away. */
 const READING = { max: 6, connectTimeoutMs: 5_000, queryTimeoutMs: 5_000 };
 /** What buttons do: cancelling and putting back walk through millions of rows. */
-const ACTING = { max: 3, connectTimeoutMs: 5_000, queryTimeoutMs: 600_000 };
+const ACTING = { make: true, max: 3, connectTimeoutMs: 5_000, queryTimeoutMs: 600_000 };
 
 async function runServe(context: Context, flags: ServeFlags): Promise<void> {
   const { port, host, readOnly, mask } = flags;

@@ -36,7 +36,7 @@ async function runWork(context: Context, flags: WorkCommandFlags): Promise<void>
       const running = (await campaigns(app)).filter(({ status }) => status === 'running');
       for (const progress of running) log.note('standing', `${progress.name}: ${outcomesLine(progress)}`);
     },
-    { max: 8 },
+    { make: true, max: 8 },
   );
 }
 

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf, SendstateError } from '../errors.ts';
@@ -111,6 +112,11 @@ export async function baseOf(directory: string): Promise<string> {
     if (codeOf(error) === 'EACCES') throw belongsToOthers(directory, undefined);
     throw error;
   }
+}
+
+/** Whether a server was made in this directory, or one elsewhere that it names; false when that cannot be seen. */
+export function hasServer(directory: string): boolean {
+  return ['data', POINTER].some((name) => existsSync(path.join(directory, name)));
 }
 
 /**

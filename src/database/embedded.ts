@@ -16,9 +16,9 @@ import {
   ensureDirectory,
   type Home,
   type HomeOptions,
+  hasServer,
   resolveHome,
 } from './embedded-home.ts';
-
 import { withLock } from './embedded-lock.ts';
 import { findPostmaster, type Postmaster } from './embedded-process.ts';
 import { run } from './embedded-run.ts';
@@ -35,6 +35,8 @@ export interface EmbeddedOptions extends HomeOptions {
    * Default 120,000: recovery after a crash replays up to max_wal_size (4 GB).
    */
   readonly waitMs?: number;
+  /** False: there must be one already; nothing is made, not even the directory. Default true. */
+  readonly make?: boolean;
   /** Told in a few words what takes a moment. */
   readonly say?: (line: string) => void;
 }
@@ -62,6 +64,7 @@ export interface EmbeddedStatus {
  * @throws SendstateError with a code that begins with `embedded-`
  */
 export async function ensureEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
+  if (options.make === false) await requireEmbedded(options.directory);
   const directory = await ensureDirectory(path.resolve(options.directory));
   const base = await baseOf(directory);
   const running = await findPostmaster(dataOf({ base }));
@@ -110,6 +113,33 @@ export async function embeddedStatus(directory: string): Promise<EmbeddedStatus>
   }
   const postmaster = await findPostmaster(dataOf({ base }));
   return { running: postmaster?.status === 'ready', base, pid: postmaster?.pid, port: postmaster?.port };
+}
+
+async function requireEmbedded(directory: string): Promise<void> {
+  if ((await embeddedStatus(directory)).base === undefined) throw noEmbedded(directory);
+}
+
+/** That there is none, with the one that was probably meant: whose directory lies further up. */
+export function noEmbedded(directory: string): SendstateError {
+  const here = path.resolve(directory);
+  const above = directoryAbove(here);
+  return new SendstateError('embedded-none', `There is no embedded database here (${here})`, {
+    hint:
+      above === undefined
+        ? 'sendstate create, demo and migrate make one. Or set DATABASE_URL or SENDSTATE_DIR to one that is there.'
+        : `There is one in ${above}: go to ${path.dirname(above)}, or set SENDSTATE_DIR to it.`,
+  });
+}
+
+function directoryAbove(directory: string): string | undefined {
+  const name = path.basename(directory);
+  let parent = path.dirname(path.dirname(directory));
+  for (;;) {
+    const candidate = path.join(parent, name);
+    if (candidate !== directory && hasServer(candidate)) return candidate;
+    if (path.dirname(parent) === parent) return undefined;
+    parent = path.dirname(parent);
+  }
 }
 
 async function describe(base: string, { port }: Postmaster, started: boolean): Promise<EmbeddedServer> {

@@ -14,36 +14,36 @@ const FIELD_NAME = /^[!-9;-~]{1,60}$/;
 const AWKWARD = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
 const PRINTABLE = /^[\x20-\x7e]*$/;
 
-/** Headers that are made from other options or by the composer, and what to use instead. */
+/** Headers that are made from other options or by the composer, and what to do instead. */
 const RESERVED = new Map<string, string>([
-  ['from', 'the sender option (--from)'],
-  ['sender', 'the sender option (--from)'],
-  ['to', 'nothing: it is the recipient'],
-  ['cc', 'a recipient of its own: one mail goes to one person'],
-  ['bcc', 'a recipient of its own: one mail goes to one person'],
-  ['reply-to', 'the reply-to option (--reply-to)'],
-  ['subject', 'the subject option (--subject)'],
-  ['date', 'nothing: it is the time of composing'],
-  ['message-id', 'nothing: it is derived from campaign and recipient'],
-  ['return-path', 'the bounce-to option (--bounce-to)'],
-  ['mime-version', 'nothing: the composer writes it'],
-  ['received', 'nothing: relays write it'],
-  ['dkim-signature', 'a DKIM key'],
+  ['from', 'Use the sender option (--from).'],
+  ['sender', 'Use the sender option (--from).'],
+  ['to', 'Leave it out: it is the recipient.'],
+  ['cc', 'Use a recipient of its own: one mail goes to one person.'],
+  ['bcc', 'Use a recipient of its own: one mail goes to one person.'],
+  ['reply-to', 'Use the reply-to option (--reply-to).'],
+  ['subject', 'Use the subject option (--subject).'],
+  ['date', 'Leave it out: it is the time of composing.'],
+  ['message-id', 'Leave it out: it is derived from campaign and recipient.'],
+  ['return-path', 'Use the bounce-to option (--bounce-to).'],
+  ['mime-version', 'Leave it out: the composer writes it.'],
+  ['received', 'Leave it out: relays write it.'],
+  ['dkim-signature', 'Use a DKIM key.'],
 ]);
 const RESERVED_FAMILIES = ['content-', 'resent-', 'arc-', 'authentication-results'];
 
-/** Why a name may not be an extra header, or null: it may. `instead` completes "Use …". */
+/** Why a name may not be an extra header, or null: it may. `advice`: what to do instead, a sentence. */
 export function headerNameProblem(
   name: string,
-): { readonly problem: string; readonly instead: string } | null {
+): { readonly problem: string; readonly advice: string } | null {
   if (!FIELD_NAME.test(name)) {
-    return { problem: 'is not a header name', instead: 'letters, digits and hyphens, at most 60' };
+    return { problem: 'is not a header name', advice: 'Use letters, digits and hyphens, at most 60.' };
   }
   const lower = name.toLowerCase();
-  const instead = RESERVED.get(lower);
-  if (instead !== undefined) return { problem: 'is a header that sendstate writes itself', instead };
+  const advice = RESERVED.get(lower);
+  if (advice !== undefined) return { problem: 'is a header that sendstate writes itself', advice };
   if (RESERVED_FAMILIES.some((family) => lower.startsWith(family))) {
-    return { problem: 'is a header that sendstate or a relay writes', instead: 'another name' };
+    return { problem: 'is a header that sendstate or a relay writes', advice: 'Use another name.' };
   }
   return null;
 }

@@ -103,7 +103,7 @@ function compileHeaders(headers: Readonly<Record<string, string>>): HeaderTempla
     const wrong = headerNameProblem(name);
     if (wrong !== null) {
       throw new SendstateError('header-name', `${JSON.stringify(name)} ${wrong.problem}`, {
-        hint: `Use ${wrong.instead}.`,
+        hint: wrong.advice,
       });
     }
     if (seen.has(name.toLowerCase())) {

@@ -109,7 +109,10 @@ async function readAttachment(file: string, contentId: string | null): Promise<A
     throw new SendstateError(
       'attachment-unreadable',
       `The attachment ${file} cannot be read: ${messageOf(error)}`,
-      { cause: error },
+      {
+        hint: 'It must be a file that you may read; the path is relative to the working directory.',
+        cause: error,
+      },
     );
   }
 }

@@ -7,6 +7,8 @@ export interface OpenOptions {
   readonly databaseUrl?: string | undefined;
   /** Where the embedded PostgreSQL lives. Default `.sendstate`. */
   readonly directory?: string | undefined;
+  /** False: an embedded PostgreSQL must be there already; none is made. Default true. */
+  readonly make?: boolean | undefined;
   /** Whom root lets the embedded server run as. */
   readonly user?: string | undefined;
   /** Where root keeps an embedded server that this user could not reach in the directory itself. Default /var/lib/sendstate. */
@@ -53,9 +55,10 @@ export async function open(options: OpenOptions = {}): Promise<Sendstate> {
   return { database, embedded, close: () => database.close() };
 }
 
-async function embeddedUrl({ directory, user, outside, say }: OpenOptions): Promise<string> {
+async function embeddedUrl({ directory, make = true, user, outside, say }: OpenOptions): Promise<string> {
   const { url } = await ensureEmbedded({
     directory: directory ?? '.sendstate',
+    make,
     ...(user === undefined ? {} : { user }),
     ...(outside === undefined ? {} : { outside }),
     ...(say === undefined ? {} : { say }),

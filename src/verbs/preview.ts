@@ -3,6 +3,7 @@ import { SendstateError } from '../errors.ts';
 import type { ComposedMessage } from '../message/compose.ts';
 import type { DkimKey } from '../message/dkim.ts';
 import { type Preview, previewOf } from '../message/preview.ts';
+import { parseAddress } from '../recipients/addresses.ts';
 import { createDeliverer } from '../smtp/choose.ts';
 import { classify } from '../smtp/classify.ts';
 import type { Delivery } from '../smtp/deliverer.ts';
@@ -66,9 +67,15 @@ export async function test(
     dkim?: readonly DkimKey[] | undefined;
   },
 ): Promise<TestResult> {
+  const to = parseAddress(options.to);
+  if (!to.ok) {
+    throw new SendstateError('test-address', `Nothing can be sent to ${options.to}: ${to.reason}`, {
+      hint: 'Write the address alone, such as kim@example.com.',
+    });
+  }
   const campaign = await findCampaign(app.database, name);
   const sample = await sampleOf(app, campaign.campaignId, name, options.as);
-  const message = (await composerFor(app, campaign)).compose({ ...sample, address: options.to });
+  const message = (await composerFor(app, campaign)).compose({ ...sample, address: to.address });
   if ('kind' in message) {
     throw new SendstateError(
       'message-invalid',
@@ -79,7 +86,7 @@ export async function test(
     );
   }
   const delivery = await deliverOne(options.relay, message, options.dkim ?? []);
-  return { to: options.to, renderedFor: sample.address, delivery, sent: classify(delivery).kind === 'sent' };
+  return { to: to.address, renderedFor: sample.address, delivery, sent: classify(delivery).kind === 'sent' };
 }
 
 async function deliverOne(

@@ -278,7 +278,7 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
         'no.pdf',
       ],
       /no\.pdf cannot be read/,
-      /./,
+      /\nIt must be a file that you may read/,
     ],
     [
       'a header that is sendstate’s own',
@@ -294,7 +294,7 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
         '--header',
         'To: all@example.com',
       ],
-      /"To" is a header that sendstate writes itself/,
+      /"To" is a header that sendstate writes itself\nLeave it out/,
       /./,
     ],
     ['no such file', ['import', 'spring', 'none.csv'], /none\.csv/, /./],
@@ -308,6 +308,18 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
       ['preview', 'spring', '--as', 'who@example.com'],
       /no recipient who@example\.com/,
       /sendstate recipients spring/,
+    ],
+    [
+      'a directory that is a file',
+      ['preview', 'spring', '--out', 'mail.html'],
+      /Nothing can be written to mail\.html/,
+      /--out DIRECTORY/,
+    ],
+    [
+      'an address to test with that is none',
+      ['test', 'spring', '--to', 'me@'],
+      /Nothing can be sent to me@: nothing after the @/,
+      /such as kim@example\.com/,
     ],
     ['a pause of what has ended', ['pause', 'spring'], /is finished; it cannot be paused/, /./],
     ['a cancel of what has ended', ['cancel', 'spring'], /is finished; it cannot be cancelled/, /./],
@@ -327,7 +339,7 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
       fails(['preview', name], /has no recipients to render for/, new RegExp(`sendstate import ${name}`)),
     ]);
     await Promise.all([
-      fails(['pause', name], /is draft; it cannot be paused/, new RegExp(`sendstate send ${name}`)),
+      fails(['pause', name], /is draft; it cannot be paused/, /Nothing of a draft is being sent/),
       fails(['resume', name], /is draft; it cannot be resumed/, new RegExp(`sendstate send ${name}`)),
     ]);
   });
@@ -353,6 +365,34 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
       expect(named.map(([, outcome]) => outcome).sort()).toEqual([...outcomes].sort());
     },
   );
+
+  test.each([
+    ['SMTP_URL', { SMTP_URL: 'localhost:25' }, /SMTP_URL|relay/i],
+    ['DKIM_KEYS', { DKIM_KEYS: 'example.com:mail:/nope.pem' }, /DKIM key \/nope\.pem/],
+  ])('a wrong %s stops who sends, and nobody who only looks, pauses or cancels', async (_, env, words) => {
+    const { name } = await runningCampaign(desk.fresh.database, 1, { rate: 0.001 });
+    for (const verb of ['status', 'pause', 'resume', 'cancel']) {
+      const { code, stderr } = await desk.run([verb, name], { env });
+      expect([verb, code, stderr]).toEqual([verb, 0, '']);
+    }
+    const send = await desk.run(['send', name], { env });
+    expect(send.code).toBe(1);
+    expect(send.stderr).toMatch(words);
+  });
+
+  test('a port that is taken and a directory that is a file: capture', async () => {
+    const port = String(desk.relay.port);
+    await fails(
+      ['capture', '--port', port],
+      /Cannot listen at 127\.0\.0\.1, port \d+: .*EADDRINUSE/,
+      /--port 0/,
+    );
+    await fails(
+      ['capture', '--port', '0', '--directory', 'mail.html'],
+      /Nothing can be written to mail\.html/,
+      /--directory DIRECTORY/,
+    );
+  });
 
   test('a paused campaign ends its send with 1 and its reason', async () => {
     const { name } = await runningCampaign(desk.fresh.database, 2_000, { rate: 20 });

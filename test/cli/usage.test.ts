@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
@@ -57,6 +59,16 @@ describe('wrong usage: 2, with the reason on stderr and nothing on stdout', () =
       /90s, 30m, 12h or 3d/,
     ],
     [
+      'an age beyond all measure',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--max-age', '1000d'],
+      /--max-age[\s\S]*at most 365d/,
+    ],
+    [
+      'a first wait that is longer than any',
+      ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--retry-after', '5h'],
+      /--retry-after[\s\S]*at most 4h/,
+    ],
+    [
       'attempts',
       ['create', 'x', '--from', 'a@b.c', '--subject', 's', '--max-attempts', '0'],
       /from 1 to 100/,
@@ -107,8 +119,26 @@ describe('help and version: 0, on stdout', () => {
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(word).toMatchObject({ code: 0, stderr: '' });
     expect(word.stdout).toContain('--lease <seconds>');
+    const order = ['--processes', '--window', '--log', '--metrics-port', '--on-finished'];
+    const at = order.map((option) => word.stdout.indexOf(`${option} <`));
+    expect(at).toEqual(at.toSorted((a, b) => a - b));
     expect(version).toMatchObject({ code: 0, stderr: '' });
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('help of a command below a command; of one that there is not: 2', async () => {
+    const [below, none, noneBelow] = await Promise.all([
+      parsed('help', 'db', 'start'),
+      parsed('help', 'nosuch'),
+      usage('help', 'db', 'nosuch'),
+    ]);
+    expect(below.stdout).toMatch(/^Usage: sendstate db start/);
+    expect(none).toMatchObject({ stdout: '', stderr: expect.stringContaining("unknown command 'nosuch'") });
+    expect(noneBelow).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining("unknown command 'nosuch'"),
+    });
   });
 
   test('every command and every option says what it does', () => {
@@ -130,6 +160,19 @@ test('wrong usage is 2 also when nobody reads why', async () => {
   const wrong = await startCli(['sned'], { env: nowhere });
   wrong.closeErrors();
   expect((await wrong.ended).code).toBe(2);
+});
+
+test('a Node that is too old: 1, which it takes, and how a clone gets it', () => {
+  const bin = fileURLToPath(new URL('../../bin/sendstate.js', import.meta.url));
+  // What Node 20 lacks.
+  const without = 'data:text/javascript,import module from "node:module"; delete module.enableCompileCache';
+  const old = ['--no-experimental-strip-types', '--import', without];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...old, bin, '--version'], {
+    encoding: 'utf8',
+  });
+  expect(stderr).toMatch(/^sendstate: Node \S+ is too old; it takes 22\.22 or later\. .*npm ci.*\n$/);
+  expect(stdout).toBe('');
+  expect(status).toBe(1);
 });
 
 describe('configuration', () => {

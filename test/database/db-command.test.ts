@@ -1,3 +1,4 @@
+import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -5,6 +6,7 @@ import { registerDb } from '../../src/commands/db.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/database/connect.ts';
 import { stopEmbedded } from '../../src/database/embedded.ts';
+import { endProcesses, runCli } from '../support/process.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 let cwd: string;
@@ -14,6 +16,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  await endProcesses();
   await stopEmbedded({ directory: path.join(cwd, '.sendstate'), outside: path.join(cwd, 'outside') });
   await removeScratch(cwd);
 });
@@ -38,7 +41,7 @@ async function sendstate(
 
 test('start, status, url, stop, for people', async () => {
   expect((await sendstate('db status')).out).toEqual([
-    expect.stringContaining('There is no embedded PostgreSQL yet'),
+    expect.stringContaining('There is no embedded database here'),
   ]);
   const started = await sendstate('db start');
   expect(started.out).toEqual([
@@ -54,6 +57,25 @@ test('start, status, url, stop, for people', async () => {
   expect((await sendstate('db stop')).out).toEqual(['Stopped.']);
   expect((await sendstate('db stop')).out).toEqual(['It was not running.']);
   expect((await sendstate('db status')).out).toEqual([expect.stringContaining('It does not run')]);
+});
+
+test('who only looks or steers makes no database, and is told of the one further up', async () => {
+  const below = path.join(cwd, 'docs', 'pictures');
+  await mkdir(below, { recursive: true });
+  const looks = async (...args: string[]) => {
+    const { code, stderr } = await runCli(args, { cwd: below });
+    expect([args, code]).toEqual([args, 1]);
+    expect(stderr).toContain(`There is no embedded database here (${path.join(below, '.sendstate')})`);
+    return stderr;
+  };
+  expect(await looks('status')).toContain('sendstate create, demo and migrate make one');
+  await sendstate('db start');
+  const there = `There is one in ${path.join(cwd, '.sendstate')}`;
+  for (const args of [['status'], ['pause', 'x'], ['doctor'], ['import', 'x', '-'], ['db', 'url']])
+    expect(await looks(...args)).toContain(there);
+  const status = await runCli(['db', 'status'], { cwd: below });
+  expect(status).toMatchObject({ code: 0, stdout: expect.stringContaining(there) });
+  expect(await readdir(below)).toEqual([]);
 });
 
 test('the same for programs', async () => {

@@ -112,12 +112,20 @@ describe('what cannot be', () => {
   test.each([
     ['DATABASE_URL', 'mysql://kim@host/db', 'database-url'],
     ['DATABASE_URL', 'host/db', 'database-url'],
-    ['SMTP_URL', 'http://mail.example', 'RELAY_URL'],
-    ['SMTP_URL', 'mail.example:25', 'RELAY_URL'],
     ['SENDSTATE_DIR', 'a\0b', 'config'],
     ['SENDSTATE_EMBEDDED_USER', 'a\0b', 'config'],
   ])('%s=%j', (name, value, code) => {
     expect(() => loadConfig({ env: { [name]: value }, cwd })).toThrow(expect.objectContaining({ code }));
+  });
+
+  test.each([
+    ['SMTP_URL', 'http://mail.example', 'relays', 'RELAY_URL'],
+    ['SMTP_URL', 'mail.example:25', 'relays', 'RELAY_URL'],
+    ['DKIM_KEYS', 'example.com', 'dkim', 'config'],
+    ['DKIM_KEYS', 'example.com:mail:missing.pem', 'dkim', 'config'],
+  ] as const)('%s=%j stops only who sends', (name, value, part, code) => {
+    const config = loadConfig({ env: { [name]: value }, cwd });
+    expect(() => config[part]).toThrow(expect.objectContaining({ code }));
   });
 });
 
@@ -168,7 +176,7 @@ describe('no password shows', () => {
     fc.assert(
       fc.property(wrong, passwords, (make, password) => {
         const secret = encodeURIComponent(password);
-        const error = errorOf(() => loadConfig({ env: make(secret), cwd }));
+        const error = errorOf(() => loadConfig({ env: make(secret), cwd }).relays);
         const shown = `${error.message} ${error.hint} ${JSON.stringify(error)}`;
         expect(shown).not.toContain(password);
         expect(shown).not.toContain(secret);

@@ -125,7 +125,9 @@ function clean(what: unknown): void {
 /** What the environment says; null when it was refused, with an error that says nothing secret. */
 function read(variable: 'DATABASE_URL' | 'SMTP_URL', text: string, cwd: string): Config | null {
   try {
-    return loadConfig({ env: { [variable]: text }, cwd });
+    const config = loadConfig({ env: { [variable]: text }, cwd });
+    // Read when asked for: a relay that cannot be is refused here.
+    return { ...config };
   } catch (error) {
     if (!(error instanceof SendstateError)) throw error;
     assert.ok(error.hint, `what to do is said: ${error.message}`);
