@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   bar,
   count,
-  counted, counted,
+  counted,
   duration,
   failureLines,
   outcomesLine,
