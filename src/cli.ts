@@ -5,6 +5,7 @@ import { registerCapture } from './commands/capture.ts';
 import type { Context } from './commands/context.ts';
 import { registerDb } from './commands/db.ts';
 import { registerDemo } from './commands/demo.ts';
+import { registerHelp } from './commands/help.ts';
 import { registerImport } from './commands/import.ts';
 import { registerLimit } from './commands/limit.ts';
 import { registerMaintenance } from './commands/maintenance.ts';
@@ -119,6 +120,7 @@ export function createProgram(): Command {
   registerLimit(program, contextOf);
   registerDb(program, contextOf);
   registerCapture(program, contextOf);
+  registerHelp(program);
   for (const command of allCommands(program)) command.exitOverride();
   return program;
 }

@@ -2,7 +2,8 @@
  * The one error that people are meant to read.
  *
  * `message` says what happened and where (campaign, file, line); `hint` says what to do next, as a sentence or a
- * command to type; `code` is stable, for programs; `cause` keeps the original error for `--verbose` and for debuggers.
+ * command to type; `code` is stable, for programs; `cause` keeps the original error for
+ * programs and debuggers.
  * Neither message nor hint may carry a password: pass URLs through `withoutPassword` first.
  */
 export class SendstateError extends Error {

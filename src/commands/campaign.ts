@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
 import { cancel, create, pause, type Retryable, resume, retry, type Sendstate, start } from '../index.ts';
+import { counted } from '../progress/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { integer, pair, rate, retryable, secondsUpTo, several, time } from './options.ts';
 
@@ -175,7 +176,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
         name,
         campaign.status,
         { cancelled },
-        `${name} is cancelled; ${cancelled} recipients were still waiting.`,
+        `${name} is cancelled; ${counted(cancelled, 'recipient')} ${cancelled === 1 ? 'was' : 'were'} still waiting.`,
       );
     });
   program
@@ -195,7 +196,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
       context.out(
         context.json
           ? JSON.stringify({ name, outcome, recipients: put })
-          : `${put} recipients wait again.${next}`,
+          : `${counted(put, 'recipient')} ${put === 1 ? 'waits' : 'wait'} again.${next}`,
       );
     });
 }

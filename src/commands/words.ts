@@ -1,5 +1,5 @@
 import type { SendEvent } from '../index.ts';
-import { count, perSecond } from '../progress/format.ts';
+import { count, counted, perSecond } from '../progress/format.ts';
 
 function relayWords({ label, several }: { readonly label: string; readonly several: boolean }): string {
   return several ? `The relay ${label}` : 'The relay';
@@ -26,7 +26,7 @@ export function wordsOf(event: SendEvent): string | null {
     }
     case 'rescued': {
       const { workers, recipients, ambiguous } = event.rescue;
-      return `Took over ${count(recipients)} recipients from ${workers} workers that died; ${count(ambiguous)} of them may have been sent.`;
+      return `Took over ${counted(recipients, 'recipient')} from ${counted(workers, 'worker')} that died; ${count(ambiguous)} of them may have been sent.`;
     }
     case 'presumed-dead':
       return 'This worker was silent for too long; others took its claims. Going on with new ones.';

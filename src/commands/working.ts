@@ -20,7 +20,8 @@ export interface WorkFlags extends ObservingFlags {
 
 /** The options that `send` and `work` share. */
 export function workOptions(command: Command): Command {
-  return observingOptions(command)
+  command
+    .option('--processes <n>', 'work in so many processes on this machine (default: 1)', integer(1, 64))
     .addOption(
       new Option(
         '--transport <name>',
@@ -38,8 +39,8 @@ export function workOptions(command: Command): Command {
       "silence after which others take over this worker's claims (default: 15)",
       integer(2, 3600),
     )
-    .option('--processes <n>', 'work in so many processes on this machine (default: 1)', integer(1, 64))
     .addOption(new Option('--child').hideHelp());
+  return observingOptions(command);
 }
 
 /** The same as the library wants it. */

@@ -6,6 +6,11 @@ export function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
 
+/** "1 worker", "2 workers" */
+export function counted(value: number, one: string): string {
+  return `${count(value)} ${one}${value === 1 ? '' : 's'}`;
+}
+
 /** 1234.5 → "1,235/s", 0.2 → "12/min": a rate in whole mails where it can be. */
 export function perSecond(rate: number): string {
   return rate >= 10 || rate === Math.round(rate) ? `${count(rate)}/s` : `${count(rate * 60)}/min`;

@@ -119,8 +119,26 @@ describe('help and version: 0, on stdout', () => {
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(word).toMatchObject({ code: 0, stderr: '' });
     expect(word.stdout).toContain('--lease <seconds>');
+    const order = ['--processes', '--window', '--log', '--metrics-port', '--on-finished'];
+    const at = order.map((option) => word.stdout.indexOf(`${option} <`));
+    expect(at).toEqual(at.toSorted((a, b) => a - b));
     expect(version).toMatchObject({ code: 0, stderr: '' });
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('help of a command below a command; of one that there is not: 2', async () => {
+    const [below, none, noneBelow] = await Promise.all([
+      parsed('help', 'db', 'start'),
+      parsed('help', 'nosuch'),
+      usage('help', 'db', 'nosuch'),
+    ]);
+    expect(below.stdout).toMatch(/^Usage: sendstate db start/);
+    expect(none).toMatchObject({ stdout: '', stderr: expect.stringContaining("unknown command 'nosuch'") });
+    expect(noneBelow).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining("unknown command 'nosuch'"),
+    });
   });
 
   test('every command and every option says what it does', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   bar,
   count,
+  counted,
   duration,
   failureLines,
   outcomesLine,
@@ -131,4 +132,13 @@ describe('what comes from outside', () => {
     expect(failureLines([])).toEqual([]);
   });
   test('counts are grouped', () => expect(count(1_234_567)).toBe('1,234,567'));
+});
+
+test('one is one, and more are many', () => {
+  expect([0, 1, 2, 1234].map((value) => counted(value, 'worker'))).toEqual([
+    '0 workers',
+    '1 worker',
+    '2 workers',
+    '1,234 workers',
+  ]);
 });
