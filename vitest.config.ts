@@ -42,8 +42,9 @@ export default defineConfig({
       ...(withBrowser ? [] : ['test/web/browser/**']),
     ],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Most take a second; processes are started in many, and machines may be busy with other things.
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
     // Most files wait more than they work: for leases, for servers, for a poll. More at once makes those that take times flaky.
     maxWorkers: 4,
   },

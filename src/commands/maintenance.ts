@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { deliveryWords, doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
+import { SendstateError } from '../errors.ts';
+import { type Diagnosis, deliveryWords, doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
 import { printable } from '../progress/format.ts';
 import { type Context, relaysOf, withDatabase } from './context.ts';
 
@@ -22,8 +23,19 @@ function relayLines(report: RelayReport): string[] {
   ];
 }
 
+/** A setting, or what is wrong with it: whoever looks for faults wants to hear of all. */
+function read<T extends object>(what: string, setting: () => T): T | Diagnosis {
+  try {
+    return setting();
+  } catch (error) {
+    if (!(error instanceof SendstateError)) throw error;
+    return { what, ok: false, found: error.message, advice: error.hint ?? null };
+  }
+}
+
 async function lookAtRelay(context: Context): Promise<void> {
   const relays = relaysOf(context);
+  const signers = context.config.dkim;
   const reports = await Promise.all(
     relays.map(async (relay) => ({ label: relay.label, ...(await probeRelay(relay)) })),
   );
@@ -34,6 +46,8 @@ async function lookAtRelay(context: Context): Promise<void> {
       if (reports.length > 1) context.out(printable(`== ${report.label}`));
       for (const line of relayLines(report)) context.out(printable(line));
     }
+    for (const { domain, selector } of signers)
+      context.out(printable(`mails from ${domain} are signed (DKIM, selector ${selector})`));
   }
   if (reports.some(({ ok }) => !ok)) context.fail();
 }
@@ -70,7 +84,10 @@ export function registerMaintenance(program: Command, contextOf: (command: Comma
       return withDatabase(
         context,
         async (app) => {
-          const found = await doctor(app, context.config.relays);
+          const relays = read('relay', () => context.config.relays);
+          const keys = read('DKIM keys', () => context.config.dkim);
+          const found = await doctor(app, 'ok' in relays ? null : relays);
+          for (const setting of [relays, keys]) if ('ok' in setting) found.push(setting);
           if (context.json) context.out(JSON.stringify(found));
           else {
             for (const { what, ok, found: words, advice } of found) {

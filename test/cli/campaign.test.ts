@@ -378,6 +378,11 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     const send = await desk.run(['send', name], { env });
     expect(send.code).toBe(1);
     expect(send.stderr).toMatch(words);
+    // Beside what is to be said of the database.
+    const doctor = await desk.run(['doctor'], { env });
+    expect(doctor.code).toBe(1);
+    expect(doctor.stdout).toMatch(/ok {4}counters/);
+    expect(doctor.stdout).toMatch(words);
   });
 
   test('a port that is taken and a directory that is a file: capture', async () => {
