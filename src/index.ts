@@ -70,6 +70,7 @@ export { type Report, report } from './verbs/report.ts';
 export { campaigns, recipients, type Status, status } from './verbs/status.ts';
 export { type SendOptions, send, type WorkOptions, work } from './verbs/work.ts';
 export { VERSION } from './version.ts';
+export type { Pressed, ServeEvent, Trouble, WebVerb } from './web/events.ts';
 export type { Served, ServeOptions } from './web/serve.ts';
 
 /** The web page as a server. Loaded only when it is asked for: every other command starts sooner without it. */

@@ -18,6 +18,8 @@ export interface Line {
   readonly event: string;
   readonly words: string;
   readonly fields: Readonly<Record<string, unknown>>;
+  /** Left out where lines are words: people see it by other means. */
+  readonly silent?: boolean;
 }
 
 export interface LogOptions {
@@ -71,8 +73,17 @@ export class Log {
 
   /** What is no event of the sending: a schedule, a hook, an address to look at. */
   note(event: string, words: string, level: Level = 'info'): void {
-    if (this.#logger === null) this.#say(words);
-    else this.#write({ level, event, words, fields: {} });
+    this.line({ level, event, words, fields: {} });
+  }
+
+  /** What is no event of the sending, with fields of its own. */
+  line(line: Line): void {
+    if (this.#logger !== null) this.#write(line);
+    else if (line.silent !== true) this.#say(this.#shown(line.words));
+  }
+
+  #shown(text: string): string {
+    return this.#options.addresses ? text : nameless(text);
   }
 
   #say(words: string): void {
@@ -81,12 +92,11 @@ export class Log {
   }
 
   #write({ level, event, words, fields }: Line): void {
-    const { addresses } = this.#options;
-    const shown = (value: unknown) => (typeof value === 'string' && !addresses ? nameless(value) : value);
+    const shown = (value: unknown) => (typeof value === 'string' ? this.#shown(value) : value);
     const kept = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
     const all = Object.fromEntries(kept.map(([key, value]) => [key, shown(value)]));
     const workerId = this.#workerId === null ? {} : { workerId: this.#workerId };
-    this.#logger?.[level]({ event, ...workerId, ...all }, '%s', shown(words));
+    this.#logger?.[level]({ event, ...workerId, ...all }, '%s', this.#shown(words));
   }
 
   /** Whether this result has a line: it ended without a mail, and not too many did so in this second. */

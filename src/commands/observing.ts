@@ -13,10 +13,13 @@ import { HookDesk, type HookFlags } from './hooks.ts';
 import { LOG_FORMATS, Log, type LogFormat } from './log.ts';
 import { integer } from './options.ts';
 
-/** What `send` and `work` are told about being watched. */
-export interface ObservingFlags extends HookFlags {
+export interface LogFlags {
   readonly log?: LogFormat;
   readonly logAddresses?: boolean;
+}
+
+/** What `send` and `work` are told about being watched. */
+export interface ObservingFlags extends HookFlags, LogFlags {
   readonly metricsPort?: number;
   readonly metricsHost?: string;
 }
@@ -30,15 +33,19 @@ function target(text: string): string {
   }
 }
 
-export function observingOptions(command: Command): Command {
+export function logOptions(command: Command): Command {
   return command
     .addOption(
       new Option(
         '--log <format>',
-        'words, pretty or json lines on stderr (default: words; json for work without a terminal)',
+        'words, pretty or json lines on stderr (default: words; json for work and serve without a terminal)',
       ).choices(LOG_FORMATS),
     )
-    .option('--log-addresses', 'log lines may name recipients')
+    .option('--log-addresses', 'log lines may name recipients');
+}
+
+export function observingOptions(command: Command): Command {
+  return logOptions(command)
     .option(
       '--metrics-port <n>',
       'serve /metrics, /healthz and /readyz there; 0: any free port',
@@ -60,7 +67,7 @@ export function observingOptions(command: Command): Command {
 }
 
 export interface ObservingOptions {
-  /** `send` talks in words, `work` as a service where nobody watches. */
+  /** `send` talks in words, `work` and `serve` as a service where nobody watches. */
   readonly service: boolean;
   readonly before?: () => void;
 }
@@ -68,7 +75,7 @@ export interface ObservingOptions {
 /** The log for these flags. */
 export async function logFor(
   context: Context,
-  flags: ObservingFlags,
+  flags: LogFlags,
   { service, before }: ObservingOptions,
 ): Promise<Log> {
   const format = flags.log ?? (service && !context.isTty ? 'json' : 'words');

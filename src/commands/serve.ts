@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
-import { type Sendstate, serve } from '../index.ts';
-import { printable } from '../progress/format.ts';
+import { type Sendstate, type ServeEvent, serve } from '../index.ts';
 import { type Context, withDatabase } from './context.ts';
+import { type LogFlags, logFor, logOptions } from './observing.ts';
 import { integer } from './options.ts';
+import { serveLine } from './serve-words.ts';
 
-interface ServeFlags {
+interface ServeFlags extends LogFlags {
   readonly port: number;
   readonly host: string;
   readonly tokenFile?: string;
@@ -35,11 +36,12 @@ const ACTING = { make: true, max: 3, connectTimeoutMs: 5_000, queryTimeoutMs: 60
 async function runServe(context: Context, flags: ServeFlags): Promise<void> {
   const { port, host, readOnly, mask } = flags;
   const token = await tokenOf(context, flags.tokenFile);
+  const log = await logFor(context, flags, { service: true });
+  const onEvent = (event: ServeEvent) => log.line(serveLine(event));
   const stopped = Promise.withResolvers<void>();
   context.signal.addEventListener('abort', () => stopped.resolve(), { once: true });
   const run = async (app: Sendstate, acting: Sendstate) => {
-    const note = (words: string) => context.err(printable(words));
-    const { url, close } = await serve(app, { port, host, token, readOnly, mask, note, acting });
+    const { url, close } = await serve(app, { port, host, token, readOnly, mask, onEvent, acting });
     if (context.json) context.out(JSON.stringify({ url }));
     else context.out(`The page is at ${url}/ (Ctrl-C ends it).`);
     await stopped.promise;
@@ -51,7 +53,7 @@ async function runServe(context: Context, flags: ServeFlags): Promise<void> {
 
 /** `serve` */
 export function registerServe(program: Command, contextOf: (command: Command) => Context): void {
-  program
+  const command = program
     .command('serve')
     .description(
       'a web page with the progress of all campaigns, for this machine only unless there is a token',
@@ -60,7 +62,8 @@ export function registerServe(program: Command, contextOf: (command: Command) =>
     .option('--host <address>', 'other than loopback needs a token', '127.0.0.1')
     .option('--token-file <file>', 'a file that holds the token (default: SENDSTATE_TOKEN)')
     .option('--read-only', 'no buttons; nothing can be changed')
-    .option('--mask', 'show addresses as k…@example.com')
+    .option('--mask', 'show addresses as k…@example.com');
+  logOptions(command)
     .option('--json', 'print {"url"} when it listens')
     .action((flags: ServeFlags, command: Command) => runServe(contextOf(command), flags));
 }

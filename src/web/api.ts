@@ -5,11 +5,14 @@ import { RETRYABLE } from '../sending/states.ts';
 import { cancel, pause, resume, start } from '../verbs/lifecycle.ts';
 import { history } from '../verbs/limits.ts';
 import { maskedAll } from '../verbs/mask.ts';
+import type { Sendstate } from '../verbs/open.ts';
 import { retry } from '../verbs/people.ts';
 import { preview } from '../verbs/preview.ts';
 import type { Desk, Env, Routes } from './context.ts';
-import { PREVIEW_POLICY } from './guard.ts';
+import { type Pressed, VERBS, type WebVerb } from './events.ts';
+import { addressOf, PREVIEW_POLICY } from './guard.ts';
 import { framedHtml } from './mail.ts';
+import { troubleOf } from './problems.ts';
 import { shared } from './shared.ts';
 import { type Timeline, timeline } from './snapshot.ts';
 
@@ -48,9 +51,10 @@ export function apiRoutes(desk: Desk): Routes {
     return c.html(await framedHtml(app.database, campaignId, html ?? ''));
   });
   api.post('/campaigns/:name/:verb', async (c) => {
-    const done = await act(desk, c.req.param('verb'), c.req.param('name'), c.req.query('outcome'));
+    const name = c.req.param('name');
+    const pressed = await press(desk, c, verbOf(c.req.param('verb')), name);
     desk.feed.poke();
-    return c.json(done);
+    return c.json({ name, ...pressed });
   });
   return api;
 }
@@ -65,33 +69,50 @@ async function previewed({ app, mask }: Desk, c: Context<Env>) {
   return await preview(app, c.req.param('name') ?? '', as === '' ? undefined : as);
 }
 
-async function act(
-  { acting: app }: Desk,
-  verb: string,
-  name: string,
-  outcome: string | undefined,
-): Promise<object> {
+function verbOf(text: string): WebVerb {
+  const verb = VERBS.find((one) => one === text);
+  if (verb !== undefined) return verb;
+  throw new SendstateError('web-verb-unknown', `There is nothing called "${text.slice(0, 40)}" to do`, {
+    hint: `One of: ${VERBS.join(', ')}.`,
+  });
+}
+
+/** Does what a button says, and tells the log who pressed it and what came of it. */
+async function press(desk: Desk, c: Context<Env>, verb: WebVerb, name: string): Promise<Pressed> {
+  const outcome = c.req.query('outcome');
+  const told = { kind: 'action', verb, campaign: name, remote: addressOf(c) } as const;
+  try {
+    const pressed = await act(desk.acting, verb, name, outcome);
+    desk.onEvent({ ...told, pressed, refused: null });
+    return pressed;
+  } catch (error) {
+    desk.onEvent({ ...told, pressed: {}, refused: troubleOf(error) });
+    throw error;
+  }
+}
+
+async function act(app: Sendstate, verb: WebVerb, name: string, outcome?: string): Promise<Pressed> {
   switch (verb) {
     case 'pause':
-      return { name, status: (await pause(app, name)).status };
+      return { status: (await pause(app, name)).status };
     case 'resume':
-      return { name, status: (await resume(app, name)).status };
+      return { status: (await resume(app, name)).status };
     case 'start':
-      return { name, status: (await start(app, name)).status };
+      return { status: (await start(app, name)).status };
     case 'cancel': {
       const { campaign, cancelled } = await cancel(app, name);
-      return { name, status: campaign.status, cancelled };
+      return { status: campaign.status, cancelled };
     }
     case 'retry': {
       const known = RETRYABLE.find((one) => one === outcome);
-      if (known !== undefined) return { name, outcome: known, recipients: await retry(app, name, known) };
-      throw new SendstateError('web-outcome', `"${outcome ?? ''}" is no outcome that can be retried`, {
-        hint: `One of: ${RETRYABLE.join(', ')}. Who was sent a mail is never sent it again.`,
-      });
+      if (known !== undefined) return { outcome: known, recipients: await retry(app, name, known) };
+      throw new SendstateError(
+        'web-outcome',
+        `"${(outcome ?? '').slice(0, 40)}" is no outcome that can be retried`,
+        {
+          hint: `One of: ${RETRYABLE.join(', ')}. Who was sent a mail is never sent it again.`,
+        },
+      );
     }
-    default:
-      throw new SendstateError('web-verb-unknown', `There is nothing called "${verb.slice(0, 40)}" to do`, {
-        hint: 'One of: pause, resume, cancel, start, retry.',
-      });
   }
 }

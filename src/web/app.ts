@@ -2,17 +2,17 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { checkSchema } from '../database/migrate.ts';
-import { messageOf, SendstateError } from '../errors.ts';
+import { SendstateError } from '../errors.ts';
 import { ownPath } from './access.ts';
 import { apiRoutes } from './api.ts';
 import type { Desk, Env, Routes } from './context.ts';
 import type { Topic } from './feed.ts';
-import { headers, isKnown, ownAction, ownName } from './guard.ts';
+import { addressOf, headers, isKnown, ownAction, ownName } from './guard.ts';
 import { problemPage, roomOf } from './layout.ts';
 import { askToken, loginRoutes } from './login.ts';
 import { campaignPage, listPage, searchPage } from './pages.ts';
 import { problemIn } from './problem-words.ts';
-import { isUnexpected, tell } from './problems.ts';
+import { isUnexpected, tell, troubleOf } from './problems.ts';
 import { shared } from './shared.ts';
 import { eventStream } from './stream.ts';
 import { LANGUAGES, languageOf } from './words.ts';
@@ -143,8 +143,10 @@ const wantsPage = (c: Context<Env>) =>
 /** An error as its reader wants it: a page for a person, JSON with message and hint for a program. */
 function explain(desk: Desk, c: Context<Env>, error: unknown): Response | Promise<Response> {
   const { status, code, message, hint } = tell(error);
-  // The path without its query: that may hold an address.
-  if (isUnexpected(error)) desk.note(`${c.req.method} ${c.req.path}: ${messageOf(error)}`);
+  if (isUnexpected(error)) {
+    const { method, path } = c.req;
+    desk.onEvent({ kind: 'error', method, path, remote: addressOf(c), ...troubleOf(error) });
+  }
   if (wantsPage(c)) {
     const language = c.get('language') ?? 'en';
     const page = problemPage(roomOf(desk, language, '/'), {

@@ -3,6 +3,7 @@ import type { Hono } from 'hono';
 import type { Sendstate } from '../verbs/open.ts';
 import type { Keeper, Limiter } from './access.ts';
 import type { Asset } from './assets.ts';
+import type { ServeEvent } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { Language } from './words.ts';
 
@@ -26,6 +27,5 @@ export interface Desk {
   readonly limiter: Limiter;
   readonly readOnly: boolean;
   readonly mask: boolean;
-  /** Told of errors that nobody foresaw; never of a token or an address. */
-  readonly note: (words: string) => void;
+  readonly onEvent: (event: ServeEvent) => void;
 }

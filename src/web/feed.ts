@@ -30,6 +30,8 @@ export type Lost = (Failed & { readonly since: number }) | null;
 export interface FeedOptions {
   readonly look: (watched: readonly number[]) => Promise<Snapshot>;
   readonly explain: (error: unknown) => Failed;
+  /** Told once when looks begin to fail, with the error, and once when one succeeds again, with null. */
+  readonly onTurn?: (error: unknown) => void;
   /** Milliseconds from the end of one look to the next. Default 400: with the statement's time a change is on the page well within a second. */
   readonly intervalMs?: number;
 }
@@ -42,8 +44,7 @@ const BEAT_MS = 5_000;
  * changed: what a viewer costs is the bytes to tell him.
  */
 export class Feed {
-  readonly #look: FeedOptions['look'];
-  readonly #explain: FeedOptions['explain'];
+  readonly #options: FeedOptions;
   readonly #intervalMs: number;
   readonly #viewers = new Set<Viewer>();
   #cells = new Map<Topic, Cells>();
@@ -55,10 +56,9 @@ export class Feed {
   #beat: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor({ look, explain, intervalMs = 400 }: FeedOptions) {
-    this.#look = look;
-    this.#explain = explain;
-    this.#intervalMs = intervalMs;
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.#intervalMs = options.intervalMs ?? 400;
   }
 
   get viewers(): number {
@@ -115,7 +115,7 @@ export class Feed {
     this.#again = false;
     const topics = new Set([...this.#viewers].map(({ topic }) => topic));
     try {
-      const snapshot = await this.#look([...topics].filter((topic) => topic !== 'list'));
+      const snapshot = await this.#options.look([...topics].filter((topic) => topic !== 'list'));
       this.#lookedAt = performance.now();
       if (this.#lost !== null) this.#found();
       this.#publish(topics, snapshot);
@@ -142,14 +142,16 @@ export class Feed {
 
   #lose(error: unknown): void {
     if (this.#lost !== null) return;
-    const { code, message } = this.#explain(error);
+    const { code, message } = this.#options.explain(error);
     this.#lost = { since: Date.now(), code, message };
     this.#broadcast('database', JSON.stringify(this.#lost));
+    this.#options.onTurn?.(error);
   }
 
   #found(): void {
     this.#lost = null;
     this.#broadcast('database', 'null');
+    this.#options.onTurn?.(null);
   }
 
   #tellAll(viewer: Viewer, cells: Cells): void {

@@ -68,16 +68,18 @@ export function addressOf(c: Context<Env>): string {
 }
 
 /** A login: the cookie that the form gave, or the token itself as a program sends it. */
-export function isKnown({ keeper, limiter }: Desk, c: Context<Env>, now: number): boolean {
+export function isKnown({ keeper, limiter, onEvent }: Desk, c: Context<Env>, now: number): boolean {
   if (keeper === undefined) return true;
   if (keeper.isSession(getCookie(c, SESSION_COOKIE), now)) return true;
   const [, token] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? [];
   if (token === undefined) return false;
   // The right one first: nobody can keep others out by being wrong, not even from behind the same proxy.
   if (keeper.knows(token)) return true;
-  const who = `bearer ${addressOf(c)}`;
+  const remote = addressOf(c);
+  const who = `bearer ${remote}`;
   refuseHasty(limiter.waits(who, now));
   limiter.failed(who, now);
+  onEvent({ kind: 'login-failed', by: 'bearer', remote, seconds: limiter.waits(who, now) });
   return false;
 }
 

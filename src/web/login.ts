@@ -12,7 +12,7 @@ const FORM_BYTES = 8 * 1024;
 
 /** The form that the token is typed into, and the way out. */
 export function loginRoutes(desk: Desk): Routes {
-  const { keeper, limiter } = desk;
+  const { keeper, limiter, onEvent } = desk;
   const routes = new Hono<Env>();
   routes.use(
     bodyLimit({
@@ -28,7 +28,8 @@ export function loginRoutes(desk: Desk): Routes {
     const form = await c.req.parseBody();
     const next = ownPath(form.next);
     if (keeper === undefined) return c.redirect(next, 303);
-    const [who, now] = [`form ${addressOf(c)}`, Date.now()];
+    const [remote, now] = [addressOf(c), Date.now()];
+    const who = `form ${remote}`;
     if (typeof form.token !== 'string' || !keeper.knows(form.token.trim())) {
       const waits = limiter.waits(who, now);
       if (waits > 0) {
@@ -36,6 +37,7 @@ export function loginRoutes(desk: Desk): Routes {
         return askToken(desk, c, next, { word: 'tokenWait', n: String(waits) }, 429);
       }
       limiter.failed(who, now);
+      onEvent({ kind: 'login-failed', by: 'form', remote, seconds: limiter.waits(who, now) });
       return askToken(desk, c, next, { word: 'tokenWrong', n: '' }, 401);
     }
     setCookie(c, SESSION_COOKIE, keeper.session(now), {

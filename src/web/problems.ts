@@ -1,5 +1,7 @@
 import { isTransient } from '../database/prepare.ts';
-import { SendstateError } from '../errors.ts';
+import { codeOf } from '../database/problems.ts';
+import { messageOf, SendstateError } from '../errors.ts';
+import type { Trouble } from './events.ts';
 
 /** An error as a viewer is told of it: never a stack, never the words of an error that nobody wrote for people. */
 export interface Told {
@@ -40,6 +42,13 @@ export function tell(error: unknown): Told {
     message: 'Something unexpected went wrong in the server',
     hint: 'The terminal in which it runs says more.',
   };
+}
+
+/** For whoever reads the log: the error's own code and words; where it has no code, the kind that a viewer is told of. */
+export function troubleOf(error: unknown): Trouble {
+  const { code } = tell(error);
+  const own = error instanceof SendstateError ? code : codeOf(error) || code;
+  return { code: own, message: messageOf(error) };
 }
 
 /** True when nobody else will hear of it: the caller should write it down. */

@@ -8,8 +8,9 @@ import { isLoopback, Keeper, Limiter, SHORTEST_TOKEN } from './access.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { loadAssets } from './assets.ts';
 import type { Desk } from './context.ts';
+import type { ServeEvent } from './events.ts';
 import { Feed } from './feed.ts';
-import { tell } from './problems.ts';
+import { tell, troubleOf } from './problems.ts';
 import { look } from './snapshot.ts';
 
 export interface ServeOptions extends AppOptions {
@@ -28,8 +29,8 @@ export interface ServeOptions extends AppOptions {
    * to cancel a campaign of millions takes longer. Default: `app`.
    */
   readonly acting?: Sendstate | undefined;
-  /** Told of errors that nobody foresaw. */
-  readonly note?: ((words: string) => void) | undefined;
+  /** Told of what is worth a line in a log. */
+  readonly onEvent?: ((event: ServeEvent) => void) | undefined;
 }
 
 export interface Served {
@@ -48,6 +49,7 @@ const END_WITHIN_MS = 500;
  */
 export async function serve(app: Sendstate, options: ServeOptions = {}): Promise<Served> {
   const { port = 8025, host = '127.0.0.1', token, readOnly = false, mask = false } = options;
+  const onEvent = options.onEvent ?? (() => undefined);
   checkToken(host, token);
   const feed = new Feed({
     look: async (watched) => {
@@ -55,6 +57,7 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
       return mask ? maskedAll(snapshot) : snapshot;
     },
     explain: tell,
+    onTurn: (error) => onEvent({ kind: 'database', lost: error === null ? null : troubleOf(error) }),
   });
   const desk: Desk = {
     app,
@@ -65,7 +68,7 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
     limiter: new Limiter(),
     readOnly,
     mask,
-    note: options.note ?? (() => undefined),
+    onEvent,
   };
   const server = createAdaptorServer({ fetch: createApp(desk, options).fetch });
   await new Promise<void>((resolve, reject) => {
@@ -81,8 +84,11 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
     );
     await closed;
     clearTimeout(cut);
+    onEvent({ kind: 'stopped' });
   };
-  return { url: urlOf(server.address() as AddressInfo), close };
+  const url = urlOf(server.address() as AddressInfo);
+  onEvent({ kind: 'started', url });
+  return { url, close };
 }
 
 function checkToken(host: string, token: string | undefined): void {

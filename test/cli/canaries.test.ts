@@ -163,7 +163,7 @@ test('metrics of a worker, and the page with the right token, a wrong one and no
   clean(ended.stdout + ended.stderr);
 
   const page = await desk.start(['serve', '--port', '0', '--json'], { env: env() });
-  await page.says(/"url"/);
+  await page.says(/^\{"url"/m);
   const { url: site } = JSON.parse(page.stdout) as { url: string };
   for (const token of [TOKEN, `${TOKEN}-wrong`, null])
     for (const place of ['/', '/metrics', '/login', '/nowhere']) {

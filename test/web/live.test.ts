@@ -278,7 +278,7 @@ test('the command: a URL to read, a token that appears nowhere, and an end at on
     await writeFile(file, `${token}\n`);
     const env = { DATABASE_URL: fresh.url };
     const cli = await startCli(['serve', '--port', '0', '--json', '--token-file', file], { cwd, env });
-    await cli.says(/"url"/);
+    await cli.says(/^\{"url"/m);
     const { url } = JSON.parse(cli.stdout) as { url: string };
     expect((await asking(url)).status).toBe(401);
     const viewer = await startViewer(`${url}/api/events`, { authorization: `Bearer ${token}` });

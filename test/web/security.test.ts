@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SendstateError } from '../../src/errors.ts';
 import type { Routes } from '../../src/web/context.ts';
+import type { ServeEvent } from '../../src/web/events.ts';
 import { serve } from '../../src/web/serve.ts';
 import { runningCampaign, type TestCampaign } from '../support/campaign.ts';
 import { ACTION, asking, FORM, type Site, startSite, startViewer } from '../support/web.ts';
@@ -10,13 +11,13 @@ const TOKEN = '7f3c0d8e5b1a4f62937d1c0b8a6e4d25';
 let open: Site;
 let closed: Site;
 let spring: TestCampaign;
-const notes: string[] = [];
+const events: ServeEvent[] = [];
 
 beforeAll(async () => {
   open = await startSite();
   closed = await startSite({
     token: TOKEN,
-    note: (words) => notes.push(words),
+    onEvent: (event) => events.push(event),
     extraRoutes: (routes: Routes) => {
       routes.get('/extra', (c) => c.text('extra'));
       routes.get('/broken', () => {
@@ -234,8 +235,15 @@ describe('with a token, at any address', () => {
     expect(status).toBe(500);
     expect(JSON.parse(body)).toMatchObject({ code: 'unexpected' });
     expect(body).not.toMatch(/secret|kim|at .*:\d+/);
-    expect(notes.at(-1)).toBe('GET /broken: password=secret at /home/kim');
-    expect(notes.join()).not.toContain(TOKEN);
+    expect(events.at(-1)).toEqual({
+      kind: 'error',
+      method: 'GET',
+      path: '/broken',
+      remote: '127.0.0.1',
+      code: 'unexpected',
+      message: 'password=secret at /home/kim',
+    });
+    expect(JSON.stringify(events)).not.toContain(TOKEN);
   });
 });
 

@@ -31,7 +31,7 @@ test('after a failover that told nobody, what hangs at the old database keeps no
   const cli = await startCli(['serve', '--port', '0', '--json'], {
     env: { DATABASE_URL: through(fresh.url, front) },
   });
-  await cli.says(/"url"/);
+  await cli.says(/^\{"url"/m);
   const { url } = JSON.parse(cli.stdout) as { url: string };
   const page = async () =>
     (await asking(`${url}/campaigns/${name}`, { headers: { accept: 'text/html' } })).status;
