@@ -58,6 +58,6 @@ export interface WorkerEvents {
   databaseBack(): void;
   /** Claims that others took because this worker was presumed dead. */
   claimsLost(claimIds: readonly number[]): void;
-  /** The sender is refused by every relay, or so many mails in a row for policy or content that going on would only hurt its name. */
+  /** The sender is refused by every relay, or so many mails in a row for policy or content that going on would only hurt its name: the worker is to be stopped. */
   refused(reason: string): void;
 }

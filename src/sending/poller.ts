@@ -13,6 +13,7 @@ import { Live } from './live.ts';
 import { Outage } from './outage.ts';
 import type { PollEnd, PollerOptions } from './poller-options.ts';
 import { Presence } from './presence.ts';
+import { Refused } from './refused.ts';
 import { RelayWatch } from './relay-watch.ts';
 import type { Relays } from './relays.ts';
 import { SharedWindow } from './shared-window.ts';
@@ -35,6 +36,7 @@ export class Poller {
   readonly #window: SharedWindow;
   readonly #workers = new Map<number, Worker>();
   #running = new Set<Promise<void>>();
+  readonly #refused = new Refused<Campaign>((campaign, reason) => this.#pause(campaign, reason));
   #presence: Presence | null = null;
   readonly #outage: Outage;
   #failure: unknown = null;
@@ -87,6 +89,7 @@ export class Poller {
     } finally {
       for (const worker of this.#workers.values()) worker.stop('stopped');
       await Promise.all(this.#running);
+      await this.#outage.guard(() => this.#refused.pause());
       clearInterval(pulse);
       this.#options.meter?.end();
       await this.#watch.end();
@@ -131,6 +134,8 @@ export class Poller {
 
   /** One look at the database: workers for what is due, an end to what is paused, finished or cancelled. */
   async #look(): Promise<PollEnd | null> {
+    // Before the look at the table: what it shows as running after that may be started.
+    await this.#refused.pause();
     const { campaignId, until } = this.#options;
     const mine = [...this.#workers.keys(), ...(campaignId === null ? [] : [campaignId])];
     const all = await lookForDue(this.#db, mine);
@@ -176,7 +181,7 @@ export class Poller {
       if (campaign.waiting + campaign.retrying > 0) await sweepCancelled(this.#db, campaignId);
     } else if (status !== 'running') {
       worker?.stop('paused');
-    } else if (worker === undefined && !this.#stopping) {
+    } else if (worker === undefined && !this.#stopping && !this.#refused.has(campaignId)) {
       if (campaign.due && this.#relays.waitMs <= 0) await this.#start(campaignId, campaign.ageSeconds);
       else if (
         campaign.waiting + campaign.retrying + campaign.claimed === 0 &&
@@ -218,7 +223,11 @@ export class Poller {
         databaseLost: (error) => this.#outage.lost(error),
         databaseBack: () => this.#outage.back(),
         claimsLost: (claimIds) => this.#emit({ kind: 'claims-lost', campaignId, name, claimIds }),
-        refused: (reason) => void this.#outage.guard(() => this.#refused(campaign, reason)),
+        refused: (reason) => {
+          this.#refused.add(campaign, reason);
+          worker.stop('paused');
+          this.#bell.ring();
+        },
       },
     );
     this.#workers.set(campaignId, worker);
@@ -251,12 +260,13 @@ export class Poller {
       return await this.#composers.of(campaign);
     } catch (error) {
       if (isTransient(error)) throw error;
-      await this.#refused(campaign, `the message cannot be compiled: ${messageOf(error)}`);
+      this.#refused.add(campaign, `the message cannot be compiled: ${messageOf(error)}`);
+      this.#bell.ring();
       return null;
     }
   }
 
-  async #refused({ campaignId, name }: Campaign, reason: string): Promise<void> {
+  async #pause({ campaignId, name }: Campaign, reason: string): Promise<void> {
     try {
       await pauseRunning(this.#db, name, reason);
       this.#emit({ kind: 'refused', campaignId, name, reason });
@@ -265,6 +275,5 @@ export class Poller {
       // Somebody has ended it meanwhile, which is better than a pause.
       if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;
     }
-    this.#bell.ring();
   }
 }

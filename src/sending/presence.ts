@@ -25,7 +25,7 @@ export class Presence {
   readonly #events: PresenceEvents;
   #heartbeat: Heartbeat;
   #reviving: Promise<void> | null = null;
-  #rescuing = false;
+  #rescuing: Promise<void> | null = null;
   #over = false;
 
   private constructor(db: Database, options: PresenceOptions, events: PresenceEvents, heartbeat: Heartbeat) {
@@ -62,17 +62,12 @@ export class Presence {
 
   /** Takes over from the dead, and what nobody knows of; one round at a time. */
   async rescue(): Promise<void> {
-    if (this.#rescuing) return;
-    this.#rescuing = true;
+    if (this.#rescuing !== null || this.#over) return;
+    this.#rescuing = this.#round();
     try {
-      const { workerId, steadySeconds } = this.#heartbeat;
-      const rescued = await rescue(this.#db, { workerId, steadySeconds });
-      const unknown = await rescueUnknown(this.#db, workerId, this.#events.knows);
-      if (rescued.workers + rescued.recipients + unknown > 0) {
-        this.#events.rescued({ ...rescued, recipients: rescued.recipients + unknown });
-      }
+      await this.#rescuing;
     } finally {
-      this.#rescuing = false;
+      this.#rescuing = null;
     }
   }
 
@@ -81,11 +76,22 @@ export class Presence {
     return await anybodySilent(this.#db, this.#heartbeat.workerId);
   }
 
-  /** Says goodbye. A pulse that is under way does not bring it back. */
+  /** Says goodbye. A pulse that is under way does not bring it back, and a round of rescues stops after the claim it is at. */
   async end(): Promise<void> {
     this.#over = true;
     await this.#reviving;
     await this.#heartbeat.stop();
+    // Its errors are told to whoever began it.
+    await Promise.allSettled([this.#rescuing]);
+  }
+
+  async #round(): Promise<void> {
+    const { workerId, steadySeconds } = this.#heartbeat;
+    const rescued = await rescue(this.#db, { workerId, steadySeconds, over: () => this.#over });
+    const unknown = await rescueUnknown(this.#db, workerId, this.#events.knows);
+    if (rescued.workers + rescued.recipients + unknown > 0) {
+      this.#events.rescued({ ...rescued, recipients: rescued.recipients + unknown });
+    }
   }
 
   async #revive(): Promise<void> {

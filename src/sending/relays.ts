@@ -98,7 +98,7 @@ export class Relays {
     if (this.#only === null && this.#campaigns.size > 1) this.wake();
     if (verdict.kind !== 'sender' || !this.gates.every((other) => this.#refusals.refuses(campaign, other)))
       return false;
-    // From the beginning: whoever pauses the campaign may have failed to, and is told again.
+    // From the beginning: whoever resumes the campaign may have put it right.
     this.#refusals.forget(campaign);
     return true;
   }

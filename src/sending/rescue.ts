@@ -143,6 +143,8 @@ export interface Rescuer {
   readonly workerId: number;
   /** Seconds since it came or was last silent for about a lease; Infinity: it has always been there. */
   readonly steadySeconds: number;
+  /** It ends: what it has not reached stays without an owner, for the next one. */
+  readonly over?: () => boolean;
 }
 
 /** Thirty years, in seconds: what make_interval() can hold of "never". */
@@ -160,9 +162,11 @@ export async function rescue(
   let recipients = 0;
   let ambiguous = 0;
   const folds = new Map<string, [campaignId: number, workerId: number]>();
-  for (;;) {
+  const over = by.over ?? (() => false);
+  while (!over()) {
     const orphans = await ORPHANS<[campaignId: number, claimId: number, workerId: number]>(db, []);
     for (const [campaignId, claimId, workerId] of orphans) {
+      if (over()) break;
       const [row] = await RESCUE<[n: number, ambiguous: number]>(db, [campaignId, claimId]);
       recipients += row?.[0] ?? 0;
       ambiguous += row?.[1] ?? 0;

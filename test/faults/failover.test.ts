@@ -78,6 +78,48 @@ describe('a failover to a standby', () => {
     await countersAgree(standby.database, campaignId);
   });
 
+  test('that lacks the last commits: nobody is lost, and who lives lets go of what is unknown there', {
+    timeout: 120_000,
+  }, async () => {
+    const primary: OwnServer = later(await startServer(), (server) => server.end());
+    const standby: Standby = later(await startStandby(primary), (server) => server.end());
+    const relay: CaptureServer = later(await startCapture({ replyDelayMs: 5 }), (server) => server.close());
+    const address: BadLink = later(await startProxy(primary.port), (link) => link.close());
+    const { campaignId, name } = await runningCampaign(primary.database, 1_200);
+    // Claims are larger than the window, so that it always has one that it has not come to the end of.
+    const sender = await startSender({
+      databaseUrl: through(primary.url, address),
+      relay: `${relay.url}?connections=5`,
+      campaign: name,
+    });
+    await relay.waitFor(150);
+    await standby.fallBehind();
+    // What is sent, and claimed, from here on is unknown to the one that takes over.
+    const known = relay.accepted;
+    await relay.waitFor(known + 150);
+    address.leadTo(standby.port);
+    await primary.crash();
+    await sender.event('database-lost');
+    await standby.promote();
+    const { claimIds } = await sender.event('claims-lost');
+    expect(claimIds.length).toBeGreaterThan(0);
+    expect(await sender.end).toBe('ended');
+
+    const found = await truth(standby.database.pool, campaignId, relay);
+    expect(found).toMatchObject({
+      status: 'finished',
+      lost: [],
+      stuck: 0,
+      open: 0,
+      outcomes: { sent: 1_200 },
+    });
+    expect(relay.recipients.size).toBe(1_200);
+    // They are the price: mails that were sent twice, and no row says so.
+    expect(found.duplicates).toBeGreaterThan(0);
+    expect(found.unnamed.length).toBeGreaterThan(0);
+    await countersAgree(standby.database, campaignId);
+  });
+
   test('an address that leads elsewhere while old connections stay open: the read-only ones are given up', async () => {
     const primary: OwnServer = later(await startServer(), (server) => server.end());
     const standby: Standby = later(await startStandby(primary), (server) => server.end());

@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { finished } from 'node:stream/promises';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Desk, startDesk } from '../support/cli.ts';
 
@@ -44,6 +45,35 @@ describe('an import without much memory', () => {
     expect(imported.stderr).not.toContain('heap');
     expect(imported.code).toBe(0);
     expect(await people()).toBe(48_000);
+  });
+
+  test('that runs out of heap in the middle: the program crashes, no row is there, and the next import takes everybody', async () => {
+    await list(2_000, 100);
+    // The program bounds what it reads, so something else beside it takes the heap, once it is told to.
+    const hog =
+      'process.once("SIGUSR2", () => { for (const all = []; ; ) all.push(new Array(100_000).fill(all)); });';
+    const file = path.join(desk.directory, await desk.write('hog.mjs', hog));
+    const env = { NODE_OPTIONS: `--max-old-space-size=64 --import=${pathToFileURL(file).href}` };
+    const client = await desk.fresh.pool.connect();
+    try {
+      // Rows are in the table, and what follows them in the same transaction has to wait.
+      await client.query('begin; lock table counter in share mode');
+      const crashing = await desk.start(['import', 'big', 'people.csv'], { env });
+      const waiting = `select 1 from pg_stat_activity where datname = current_database() and backend_xid is not null
+        and wait_event_type = 'Lock' and application_name = 'sendstate'`;
+      await expect
+        .poll(async () => (await desk.fresh.pool.query(waiting)).rowCount, { timeout: 30_000, interval: 20 })
+        .toBe(1);
+      crashing.signal('SIGUSR2');
+      const { signal, stderr } = await crashing.ended;
+      expect(stderr).toContain('heap out of memory');
+      expect(signal).toBe('SIGABRT');
+    } finally {
+      client.release(true);
+    }
+    expect(await people()).toBe(0);
+    expect((await desk.run(['import', 'big', 'people.csv'])).code).toBe(0);
+    expect(await people()).toBe(2_000);
   });
 
   test('ended by the kernel (SIGKILL) while rows are refused: no row and, after the next import, no half-written file', async () => {

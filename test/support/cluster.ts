@@ -51,6 +51,8 @@ export interface Standby {
   readonly url: string;
   readonly port: number;
   readonly database: Database;
+  /** From now on it gets nothing more, and nobody waits for it: it is asynchronous, and late. */
+  fallBehind(): Promise<void>;
   /** Ends the recovery: it takes writes from now on. */
   promote(): Promise<void>;
   end(): Promise<void>;
@@ -83,16 +85,9 @@ export async function startStandby(server: OwnServer): Promise<Standby> {
   await chmod(signal, 0o600);
   await control(home, dataOf(home), 'start', '-l', path.join(home.base, 'start.log'));
   await control(home, data, 'start', '-l', path.join(base, 'start.log'));
-  await server.database.pool.query(`alter system set synchronous_standby_names = 'standby'`);
-  await server.database.pool.query('select pg_reload_conf()');
+  await settle(server.database, `alter system set synchronous_standby_names = 'standby'`);
   await expect
-    .poll(
-      async () =>
-        (await server.database.pool.query(`select sync_state from pg_stat_replication`)).rows.map(
-          (row) => row.sync_state,
-        ),
-      { timeout: 10_000, interval: 20 },
-    )
+    .poll(async () => await syncStates(server.database), { timeout: 10_000, interval: 20 })
     .toEqual(['sync']);
   from.port = String(port);
   const database = await openDatabase(from.href, { applicationName: 'sendstate-test' });
@@ -100,17 +95,39 @@ export async function startStandby(server: OwnServer): Promise<Standby> {
     url: from.href,
     port,
     database,
+    fallBehind: async () => {
+      // In this order no commit ever waits for somebody who does not listen.
+      await settle(server.database, `alter system reset synchronous_standby_names`);
+      await expect
+        .poll(async () => await syncStates(server.database), { timeout: 10_000, interval: 20 })
+        .toEqual(['async']);
+      await settle(database, `alter system set primary_conninfo = ''`);
+      await expect
+        .poll(async () => await syncStates(server.database), { timeout: 10_000, interval: 20 })
+        .toEqual([]);
+    },
     promote: async () => {
       await control(home, data, 'promote');
       // It would wait for a standby of its own.
-      await database.pool.query('alter system reset synchronous_standby_names');
-      await database.pool.query('select pg_reload_conf()');
+      await settle(database, 'alter system reset synchronous_standby_names');
     },
     end: async () => {
       await database.close();
       await control(home, data, 'stop', '-m', 'immediate');
     },
   };
+}
+
+/** Changes a setting of a server that runs. */
+async function settle({ pool }: Database, statement: string): Promise<void> {
+  await pool.query(statement);
+  await pool.query('select pg_reload_conf()');
+}
+
+/** What a server's standbys are to it. */
+async function syncStates({ pool }: Database): Promise<string[]> {
+  const { rows } = await pool.query<{ sync_state: string }>('select sync_state from pg_stat_replication');
+  return rows.map((row) => row.sync_state);
 }
 
 async function control(home: Home, data: string, command: string, ...args: string[]): Promise<void> {
