@@ -90,7 +90,8 @@ test('two campaigns at once share relays of any weight, and both end', async () 
 
 test('one connection and two campaigns: neither waits for the other to end', async () => {
   const order: string[] = [];
-  const relay = await capture({ onMail: ({ from }) => order.push(from) });
+  // Slow enough that the second campaign is found long before the first can end.
+  const relay = await capture({ replyDelayMs: 5, onMail: ({ from }) => order.push(from) });
   const one = await runningCampaign(fresh.database, 150, { sender: 'one@example.com' });
   const two = await runningCampaign(fresh.database, 150, { sender: 'two@example.com' });
   expect(await (await sender(`${relay.url}?connections=1`, { drain: true })).end).toBe('idle');
