@@ -35,11 +35,15 @@ export function sweep(table: Table): Table {
   return write(table, new Map(waiting.map((row) => [row, { state: 2, outcome: 'cancelled', back: false }])));
 }
 
-/** Everybody with this outcome waits again. A cancelled campaign is swept first, and paused when anybody comes back. */
+/**
+ * Everybody with this outcome waits again. A cancelled campaign is swept first; one that was cancelled or had finished is paused
+ * when anybody comes back.
+ */
 export function retry(table: Table, outcome: Retryable): Table {
   const swept = sweep(table);
   const failed = rowsWhere(swept, (row) => row.outcome === outcome);
-  const status = table.status === 'cancelled' && failed.length > 0 ? 'paused' : table.status;
+  const ended = table.status === 'cancelled' || table.status === 'finished';
+  const status = ended && failed.length > 0 ? 'paused' : table.status;
   const again = write(swept, new Map(failed.map((row) => [row, { state: 0, outcome: null, back: true }])));
   return { ...again, status };
 }

@@ -70,7 +70,7 @@ const WITHOUT: Readonly<Record<string, Edit>> = {
     to: 'null::outcome',
   },
   'the lease in a burial': {
-    from: /and greatest\(heartbeat_at.*< now\(\) - lease/g,
+    from: /and greatest\([^<]*<= now\(\) \+ lease[^<]*<= now\(\) \+ lease[^<]*< now\(\) - lease/g,
     to: 'and $2::float8 >= 0',
   },
   'the rescuer’s own silence in a burial': {
