@@ -28,8 +28,8 @@ if (!withBrowser) {
 
 /*
  * What each broker does when it is killed, and clusters of three nodes on one machine: minutes on two cores. They belong to the
- * run where somebody asks for them, as .ci/run does when the others are done; the contract of every design
- * (test/bench/contract-*.test.ts) belongs to every run.
+ * run where somebody asks for them; the contract of every design, with its broker killed (test/bench/contract-*.test.ts), belongs
+ * to every run.
  */
 const withBrokers = process.env.TEST_BROKERS !== undefined;
 
@@ -45,6 +45,8 @@ export default defineConfig({
     // Most take a second; processes are started in many, and machines may be busy with other things.
     testTimeout: 60_000,
     hookTimeout: 90_000,
+    // What is waited for comes in milliseconds, or on a busy machine in seconds; the default of one says nothing.
+    expect: { poll: { timeout: 15_000 } },
     // Most files wait more than they work: for leases, for servers, for a poll. More at once makes those that take times flaky.
     maxWorkers: 4,
   },

@@ -143,8 +143,12 @@ function explain(error: unknown): void {
   }
 }
 
+let survives = false;
+
 /** A stream without a listener ends the process, in the middle of whatever is in flight. */
 function surviveReaders(): void {
+  if (survives) return;
+  survives = true;
   // Whoever reads our output may have seen enough: head, a pager, a closed terminal.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(failed ? FAILED : 0);

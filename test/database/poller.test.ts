@@ -242,8 +242,9 @@ test('a message is compiled anew when its campaign is resumed: nothing is kept o
   const one = await worker(relay.url);
   const { campaignId } = await runningCampaign(fresh.database, 2, { subject: 'Before' });
   await expect
-    .poll(() =>
-      number('select count(*) from recipient where campaign_id = $1 and attempts = 1', [campaignId]),
+    .poll(
+      () => number('select count(*) from recipient where campaign_id = $1 and attempts = 1', [campaignId]),
+      { timeout: 20_000 },
     )
     .toBe(2);
   await fresh.pool.query(`update campaign set status = 'paused', subject = 'After' where campaign_id = $1`, [
