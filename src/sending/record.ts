@@ -61,6 +61,8 @@ const FAILED = `), logged as (
  *   an indexed value differs, not whether the column is named.
  * - `lateral … offset 0` and the join by ctid leave the planner no choice: one probe of the primary key a result. With a
  *   plain join and the statistics of before the import it walks the whole campaign for every result.
+ * - No mark of a buried worker moves. Its claims are taken apart one after the other: what the first ones give back of its window must
+ *   not be used for those that are still open.
  * - A claim is closed only when every result was written. A row that somebody changed between our look and our lock (an
  *   operator with psql) has a new ctid that this snapshot does not see; `record` then says it again.
  * - The arrays come through sub-selects, which hide their length from the planner: otherwise the plan for three rows
@@ -120,6 +122,7 @@ ${noteworthy ? FAILED : ''}), marked as (
   update claim c set handed_through = greatest(c.handed_through, m.handed_through), closed_at = case when m.close and (select n from tally) = cardinality($3::bigint[]) then now() end
   from unnest((select $12::bigint[]), (select $13::bigint[]), (select $14::bool[])) as m(claim_id, handed_through, close)
   where c.campaign_id = $1 and c.claim_id = m.claim_id and c.closed_at is null
+    and exists (select from worker w where w.worker_id = c.worker_id and w.stopped_at is null)
   returning c.claim_id
 )
 select (select n from tally), array(select claim_id from marked)`);

@@ -384,6 +384,20 @@ describe('rescue', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ retrying: 300, claimed: 0 });
   });
 
+  test('no mark of a buried worker moves, also of a claim that nobody has taken apart yet', async () => {
+    const { campaignId } = await runningCampaign(fresh.database, 5);
+    const heart = await Heartbeat.register(fresh.database, 'test', 60);
+    const claim = await claimAll(campaignId, heart.workerId);
+    const mark = { claimId: claim.claimId, handedThrough: ids(claim)[2] as number, close: false };
+    const write = () => record(fresh.database, campaignId, heart.workerId, [], [mark]);
+    await fresh.pool.query(
+      'update worker set stopped_at = now(), presumed_dead = true where worker_id = $1',
+      [heart.workerId],
+    );
+    expect((await write()).held.size).toBe(0);
+    expect(await rescue(fresh.database)).toMatchObject({ recipients: 5, ambiguous: 0 });
+  });
+
   test('a living worker keeps its claims; a buried one cannot beat again', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 5);
     const heart = await Heartbeat.register(fresh.database, 'test', 1);

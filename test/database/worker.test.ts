@@ -592,7 +592,8 @@ describe('several at once', () => {
   test('two campaigns share the relay: neither waits for the other to end', async () => {
     const order: string[] = [];
     const relay = await capture({
-      replyDelayMs: 1,
+      // Slow enough that the second campaign is found long before the first can end.
+      replyDelayMs: 10,
       onMail: ({ raw }) => order.push(/Subject: (\S+)/.exec(raw.toString('latin1'))?.[1] ?? ''),
     });
     const one = await runningCampaign(fresh.database, 150, { subject: 'one' });

@@ -96,7 +96,10 @@ export function record(
   // As the statement does it: what it writes was claimed. Whether that is true is for the guards to see to.
   const counting = guards.countChanged ? results.filter(({ row }) => changes.has(row)) : results;
   const written = { ...write(table, changes), counters: moved(table.counters, counting) };
-  const held = marks.filter((one) => table.claims[one.claim]?.open === true || !guards.closedClaim);
+  const held = marks.filter((one) => {
+    const claim = table.claims[one.claim];
+    return (claim?.open === true && table.alive[claim.worker] === true) || !guards.closedClaim;
+  });
   const claims = held.reduce((list, { claim: number, mark, close }) => {
     const before = list[number] as Claim;
     const at = guards.markStays ? Math.max(before.mark, mark) : mark;
