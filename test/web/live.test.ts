@@ -62,7 +62,8 @@ interface Numbers {
 }
 
 test('a campaign is followed from its first mail to its last: the numbers only grow, fit together, and end as SQL has them', async () => {
-  const { campaignId, name } = await runningCampaign(fresh.database, 600);
+  // Some seconds long: the page looks twice a second, and has to see the middle.
+  const { campaignId, name } = await runningCampaign(fresh.database, 600, { rate: 200 });
   const viewer = await watch(campaignId);
   const list = await watch();
   await expect.poll(() => viewer.cells.campaign).toMatchObject({ waiting: 600, done: 0 });
