@@ -421,7 +421,8 @@ describe('the claimer', () => {
     expect(claimer.made).toBe(40);
     const asked = said.filter((text) => text.includes('domain_limit'));
     expect(asked.length).toBeGreaterThanOrEqual(1);
-    expect(asked.length).toBeLessThanOrEqual(1 + seconds);
+    // A pooler may refuse the name of one statement, which is then said once more without it.
+    expect(asked.length).toBeLessThanOrEqual(2 + seconds);
     expect(said.filter((text) => text.includes('domain_pace'))).toEqual([]);
   });
 

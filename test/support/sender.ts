@@ -15,9 +15,12 @@ export interface Sender {
   ): Promise<Extract<SendEvent, { kind: K }>>;
   /** Graceful. */
   stop(): void;
+  /** Gives up what it cannot write. */
+  abort(): void;
 }
 
-export interface SenderOptions extends Omit<Partial<WorkOptions>, 'relay' | 'signal' | 'onEvent'> {
+export interface SenderOptions
+  extends Omit<Partial<WorkOptions>, 'relay' | 'signal' | 'abortSignal' | 'onEvent'> {
   readonly databaseUrl: string;
   /** smtp://…, several with spaces between. */
   readonly relay: string;
@@ -35,6 +38,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   const { databaseUrl, relay, campaign, drain, answerWithinMs, ...rest } = options;
   const app = await open({ databaseUrl, max: 4, answerWithinMs });
   const stopping = new AbortController();
+  const aborting = new AbortController();
   const events: SendEvent[] = [];
   let looks: (() => void)[] = [];
   let over = false;
@@ -50,6 +54,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     ...rest,
     relay: parseRelays(relay),
     signal: stopping.signal,
+    abortSignal: aborting.signal,
     onEvent: (event) => {
       events.push(event);
       look();
@@ -68,6 +73,7 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
     end,
     events,
     stop: () => stopping.abort(),
+    abort: () => aborting.abort(),
     event: (kind, fits = () => true) =>
       new Promise((resolve, reject) => {
         type Wanted = Extract<SendEvent, { kind: typeof kind }>;
@@ -86,9 +92,16 @@ export async function startSender(options: SenderOptions): Promise<Sender> {
   return sender;
 }
 
+/** A worker that is told to stop keeps its results until the database takes them, which a test that failed may have made impossible. */
+const GRACE_MS = 10_000;
+
 /** Stops every worker that still runs and waits for it: for afterEach. */
 export async function endSenders(): Promise<void> {
   const all = [...started];
   for (const sender of all) sender.stop();
+  const patience = setTimeout(() => {
+    for (const sender of all) sender.abort();
+  }, GRACE_MS);
   await Promise.allSettled(all.map((sender) => sender.end));
+  clearTimeout(patience);
 }
