@@ -273,6 +273,7 @@ export const memcached: Design = {
     'a worker goes when nothing has happened for a while. One person cannot be taken out without a list elsewhere.',
   afterConsumerKilled: 'loses',
   afterBrokerKilled: 'loses',
+  afterPublisherKilled: 'loses',
   twiceAtMost: () => 0,
   prepare: (place) =>
     withQueue(place, async (queue, client) => {
