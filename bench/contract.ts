@@ -113,8 +113,8 @@ export interface Design {
   readonly afterBrokerKilled?: Aftermath;
   /** What a second publication leads to, after a killed one. Default `again`. */
   readonly afterPublisherKilled?: Republished;
-  /** How many may get a second mail after one kill, with so many in flight at once; left out where nothing bounds it. */
-  readonly twiceAtMost?: (capacity: number) => number;
+  /** How many may get a second mail after one kill, with so many in flight at once; left out, or infinite, where nothing bounds it. */
+  readonly twiceAtMost?: (capacity: number, killed: 'consumer' | 'broker') => number;
   /** Makes the queues, topics, tables of one run, empty. In the driver. */
   prepare(place: Place): Promise<void>;
   /** Everybody in, durably as far as the tier says, before it returns. In a process of its own. */

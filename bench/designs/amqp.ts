@@ -60,7 +60,9 @@ export function amqpDesign(
   return {
     ...words,
     broker: 'rabbitmq',
-    twiceAtMost: (capacity) => capacity * PREFETCH,
+    // A classic queue writes acknowledgements down later, at a time of its own: those that a killed broker had not are forgotten.
+    twiceAtMost: (capacity, killed) =>
+      type === 'classic' && killed === 'broker' ? Number.POSITIVE_INFINITY : capacity * PREFETCH,
     prepare: (place) => withChannel(place.url, (channel) => declare(channel, namesOf(place), type)),
     publish,
     consume: (place: Place, consuming: Consuming) => new AmqpConsumer(place, namesOf(place), consuming).run(),

@@ -3,7 +3,7 @@ import { BrokerPool } from '../../bench/broker-pool.ts';
 import { missing } from '../../bench/brokers/index.ts';
 import { runCampaign } from '../../bench/campaign-run.ts';
 import type { BrokerName, Design } from '../../bench/contract.ts';
-import { crashFault, runCrash, runPublisherCrash } from '../../bench/crash-run.ts';
+import { type CrashRun, crashFault, runCrash, runPublisherCrash } from '../../bench/crash-run.ts';
 import { mailHand } from '../../bench/deliver.ts';
 import { DESIGN_NAMES, loadDesign } from '../../bench/designs/index.ts';
 import { countOf, type Fate } from '../../bench/fate.ts';
@@ -52,10 +52,10 @@ export async function contractSuite(broker: BrokerName): Promise<void> {
 }
 
 /** The design's own bound with as many in flight as its consumers have here; everybody where it gives none. */
-function twiceAtMost({ relay }: Stage, { twiceAtMost: bound }: Design): number {
+function twiceAtMost({ relay }: Stage, { twiceAtMost: bound }: Design, killed: CrashRun['killed']): number {
   // It opens no connection before the first mail.
   const { capacity } = mailHand(relay);
-  return bound?.(capacity) ?? Number.POSITIVE_INFINITY;
+  return bound?.(capacity, killed) ?? Number.POSITIVE_INFINITY;
 }
 
 function suite(design: Design, stage: () => Stage): void {
@@ -64,8 +64,8 @@ function suite(design: Design, stage: () => Stage): void {
   const delayMs = design.oneAtATime === true ? 1 : 5;
   const timeout = 3 * PATIENCE_MS;
   /** So many that those who were sent before the kill are more than may get a second mail, or the bound would say nothing. */
-  const crowd = (at: Stage): number => {
-    const bound = twiceAtMost(at, design);
+  const crowd = (at: Stage, killed: CrashRun['killed']): number => {
+    const bound = twiceAtMost(at, design, killed);
     return Number.isFinite(bound) ? Math.max(people, Math.ceil(3.5 * bound)) : people;
   };
 
@@ -122,13 +122,13 @@ function suite(design: Design, stage: () => Stage): void {
   test('after a kill -9 of the consumer it is as it says', { timeout }, async () => {
     const after = design.afterConsumerKilled ?? 'resumes';
     const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
-    const everybody = crowd(stage());
+    const everybody = crowd(stage(), 'consumer');
     const run = await runCrash(stage(), line, 'consumer', { people: everybody, delayMs, patienceMs });
     expect(run.wrong).toBe(0);
     expect(run.before).toBeLessThan(everybody);
     expect(run.consumersStarted).toBeGreaterThan(0);
     if (after === 'resumes') expect(run).toMatchObject({ lost: 0, stuck: 0 });
-    expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design));
+    expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design, 'consumer'));
     if (after === 'stuck')
       expect(run).toMatchObject({ lost: 0, duplicated: 0, stuck: expect.toSatisfy((n) => n > 0) });
     if (after === 'starts again') {
@@ -143,7 +143,7 @@ function suite(design: Design, stage: () => Stage): void {
     test('after a kill -9 of the broker it is as it says', { timeout }, async () => {
       const after = design.afterBrokerKilled ?? 'resumes';
       const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
-      const everybody = crowd(stage());
+      const everybody = crowd(stage(), 'broker');
       const run = await runCrash(stage(), line, 'broker', { people: everybody, delayMs, patienceMs });
       expect(run.wrong).toBe(0);
       expect(run.before).toBeLessThan(everybody);
@@ -152,7 +152,7 @@ function suite(design: Design, stage: () => Stage): void {
       if (after === 'stuck') expect(run).toMatchObject({ lost: 0 });
       if (after === 'loses') expect(run.lost + run.stuck).toBeGreaterThan(0);
       expect(crashFault(line, run)).toBeNull();
-      expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design));
+      expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design, 'broker'));
     });
   }
 
