@@ -50,6 +50,8 @@ export interface CampaignOptions {
   readonly people: number;
   readonly delayMs: number;
   readonly failures?: Failures;
+  /** Attempts after which a temporary failure is one for good. Default: the stage's. */
+  readonly maxAttempts?: number;
   /** A run that takes longer is given up, milliseconds. */
   readonly patienceMs: number;
   /** Looks at the finished run before it is removed. */
@@ -68,9 +70,9 @@ async function reading(stage: Stage, line: Line, place: Place, pids: () => reado
 
 /** One campaign of a line, from empty to empty, verified at the sink. */
 export async function runCampaign(stage: Stage, line: Line, options: CampaignOptions): Promise<CampaignRun> {
-  const { people, delayMs, failures = NO_FAILURES, patienceMs, inspect } = options;
+  const { people, delayMs, failures = NO_FAILURES, maxAttempts, patienceMs, inspect } = options;
   const { design } = line;
-  const { place, broker } = await stage.set(line, people);
+  const { place, broker } = await stage.set(line, people, maxAttempts);
   const pids = () => broker?.pids() ?? [];
   await stage.sink.begin({ run: place.run, people, failures, check: true }, delayMs);
   await design.prepare(place);
@@ -112,7 +114,7 @@ export async function runCampaign(stage: Stage, line: Line, options: CampaignOpt
       diskLeftBytes: difference(disk, left),
       seen,
       deadLetters: dead?.length ?? null,
-      refusedForGood: countOf(failures, people, 'permanent'),
+      refusedForGood: countOf(failures, people, 'permanent') + countOf(failures, people, 'stubborn'),
     };
   } finally {
     await design.dispose(place);

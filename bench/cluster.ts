@@ -1,3 +1,5 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { messageOf, SendstateError } from '../src/errors.ts';
 import { type Broker, missing } from './brokers/index.ts';
 import { startKafkaBrokers } from './brokers/kafka.ts';
 import { type RabbitmqNode, startRabbitmqNodes } from './brokers/rabbitmq.ts';
@@ -30,6 +32,8 @@ export const missingCluster = (name: ClusterName): string | null => missing(name
 /** Mails in flight at once, and how long each takes, milliseconds: some are always in the middle when the node dies. */
 const CAPACITY = 50;
 const REPLY_MS = 5;
+/** When nobody was handed out for so long, nobody will be, milliseconds: an election takes Kafka 9 s, and a broken connection 30. */
+const STILL_MS = 150_000;
 
 /** One campaign on three nodes, of which the leader dies when a third is sent and half is published. */
 export async function killTheLeader(name: ClusterName, recipients: number): Promise<ClusterResult> {
@@ -41,7 +45,8 @@ async function killRabbitmq(recipients: number): Promise<ClusterResult> {
   try {
     const place = placeOf(nodes, recipients);
     await rabbitmq.prepare(place);
-    return await campaign(rabbitmq, place, nodes, () => quorumLeader(nodes, namesOf(place).work));
+    const leader = await quorumLeader(nodes, namesOf(place).work);
+    return await campaign(rabbitmq, place, nodes, leader, () => standOf(nodes, leader));
   } finally {
     for (const node of nodes) await node.stop();
   }
@@ -57,13 +62,23 @@ async function quorumLeader(nodes: readonly RabbitmqNode[], queue: string): Prom
   return node;
 }
 
+/** What the nodes that are left say of their queues. */
+async function standOf(nodes: readonly RabbitmqNode[], killed: Broker): Promise<string> {
+  const node = nodes.find((one) => one !== killed);
+  const columns = ['name', 'leader', 'online', 'messages_ready', 'messages_unacknowledged', 'consumers'];
+  return (await node?.control('rabbitmqctl', ['list_queues', ...columns])) ?? '';
+}
+
 async function killKafka(recipients: number): Promise<ClusterResult> {
   // Tier B: in a cluster Kafka is meant to rely on its copies, of which two of three have to acknowledge.
   const brokers = await startKafkaBrokers(3, 'B');
   try {
     const place = placeOf(brokers, recipients);
     await kafka.prepare(place);
-    return await campaign(kafka, place, brokers, () => partitionLeader(brokers, place));
+    const leader = await partitionLeader(brokers, place);
+    return await campaign(kafka, place, brokers, leader, async () =>
+      JSON.stringify(await kafka.standing(place)),
+    );
   } finally {
     for (const broker of brokers) await broker.stop();
   }
@@ -89,9 +104,9 @@ async function campaign(
   design: Design,
   place: Place,
   brokers: readonly Broker[],
-  findLeader: () => Promise<Broker>,
+  leader: Broker,
+  stand: () => Promise<string>,
 ): Promise<ClusterResult> {
-  const leader = await findLeader();
   const handed = new Map<string, number>();
   let kill: () => void = () => {};
   const killed = new Promise<void>((resolve, reject) => {
@@ -113,7 +128,19 @@ async function campaign(
       setTimeout(() => done({ kind: 'sent', reply: '250 ok' }), REPLY_MS);
     },
   });
-  await Promise.all([design.publish(place, people), consuming, killed]);
+  const over = new AbortController();
+  const all = Promise.all([design.publish(place, people), consuming, killed]);
+  try {
+    await Promise.race([all, untilStill(() => handed.size, over.signal)]);
+  } catch (error) {
+    const where = await stand().catch(messageOf);
+    throw new SendstateError(
+      'bench_cluster',
+      `${design.name}: ${handed.size} of ${place.people} were handed out, and then: ${messageOf(error)}\n${where}`,
+    );
+  } finally {
+    over.abort();
+  }
   return {
     sent: handed.size,
     lost: place.people - handed.size,
@@ -121,4 +148,16 @@ async function campaign(
     killed: `the leader, node ${brokers.indexOf(leader) + 1} of ${brokers.length}`,
     version: leader.version,
   };
+}
+
+/** Rejects when the number has not changed for long; never fulfilled before `over`. */
+async function untilStill(number: () => number, over: AbortSignal): Promise<void> {
+  let before = -1;
+  while (!over.aborted) {
+    const now = number();
+    if (now === before) throw new Error(`nobody for ${STILL_MS / 1000} s`);
+    before = now;
+    // An abort is the end of it, which the loop sees.
+    await wait(STILL_MS, undefined, { signal: over }).catch(() => {});
+  }
 }

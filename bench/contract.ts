@@ -83,6 +83,12 @@ export interface Consuming {
  */
 export type Aftermath = 'resumes' | 'stuck' | 'starts again' | 'loses';
 
+/**
+ * What somebody is left with who publishes everybody once more after the first attempt was killed in the middle. `again`: whom
+ * the first had published gets a second mail; `loses`: and others get none.
+ */
+export type Republished = 'once' | 'again' | 'loses';
+
 /** A person who ended without a mail. */
 export interface DeadLetter {
   readonly address: string;
@@ -105,8 +111,10 @@ export interface Design {
   readonly afterConsumerKilled?: Aftermath;
   /** What is left when the broker is killed and started again. Default `resumes`. */
   readonly afterBrokerKilled?: Aftermath;
-  /** How many may get a second mail after one kill, with so many in flight at once; left out where nothing bounds it. */
-  readonly twiceAtMost?: (capacity: number) => number;
+  /** What a second publication leads to, after a killed one. Default `again`. */
+  readonly afterPublisherKilled?: Republished;
+  /** How many may get a second mail after one kill, with so many in flight at once; left out, or infinite, where nothing bounds it. */
+  readonly twiceAtMost?: (capacity: number, killed: 'consumer' | 'broker') => number;
   /** Makes the queues, topics, tables of one run, empty. In the driver. */
   prepare(place: Place): Promise<void>;
   /** Everybody in, durably as far as the tier says, before it returns. In a process of its own. */

@@ -1,5 +1,5 @@
 import { jobOf, playWithin } from './campaign-run.ts';
-import { now } from './clock.ts';
+import { now, within } from './clock.ts';
 import { NO_FAILURES } from './fate.ts';
 import { RoleProcess } from './role-process.ts';
 import type { Line, Stage } from './stage.ts';
@@ -94,6 +94,43 @@ export async function runCrash(
     await consumers.kill();
     await design.dispose(place);
     if (killed === 'broker') await stage.pool.retire(design.broker, line.tier);
+  }
+}
+
+/** What is left when everybody is published once more after a publisher that was killed in the middle. */
+export interface PublisherCrash {
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly wrong: number;
+}
+
+/** Kills the publisher when it has published `after` of them, publishes everybody anew, and lets them all be sent. */
+export async function runPublisherCrash(
+  stage: Stage,
+  line: Line,
+  {
+    people,
+    after,
+    patienceMs,
+  }: { readonly people: number; readonly after: number; readonly patienceMs: number },
+): Promise<PublisherCrash> {
+  const { design } = line;
+  const { place } = await stage.set(line, people);
+  await stage.sink.begin({ run: place.run, people, failures: NO_FAILURES, check: true }, 0);
+  await design.prepare(place);
+  try {
+    const publisher = await RoleProcess.start({ ...jobOf(stage, line, place, 'publish'), holdAfter: after });
+    try {
+      await within(patienceMs, `publish of ${line.key}`, publisher.goUntilHeld());
+    } finally {
+      await publisher.kill();
+    }
+    await playWithin(patienceMs, jobOf(stage, line, place, 'publish'));
+    await playWithin(patienceMs, jobOf(stage, line, place, 'consume'));
+    const { lost, duplicated, wrong } = await stage.sink.seen();
+    return { lost, duplicated, wrong };
+  } finally {
+    await design.dispose(place);
   }
 }
 

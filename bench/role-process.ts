@@ -31,6 +31,13 @@ export class RoleProcess {
     throw new Error(`${this.#job.role} of ${this.#job.design}: ${why}`);
   }
 
+  /** Of a job with `holdAfter`: until it holds. @throws when it ended or came to its end instead */
+  async goUntilHeld(): Promise<void> {
+    const { kind } = await this.#child.ask<RoleMessage>('go');
+    if (kind !== 'held')
+      throw new Error(`${this.#job.role} of ${this.#job.design} should hold, it said ${kind}`);
+  }
+
   /** The gentle end: what is in flight is finished, and `go` comes back. */
   stop(): void {
     this.#child.tell('stop');

@@ -1,5 +1,6 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { now } from './clock.ts';
-import type { Answer, Deliver, Place } from './contract.ts';
+import type { Answer, Deliver, Person, Place } from './contract.ts';
 import { profiled, type Share } from './cpu-profile.ts';
 import { emptyHand, mailHand } from './deliver.ts';
 import { loadDesign } from './designs/index.ts';
@@ -20,6 +21,8 @@ export interface RoleJob {
   readonly relay: string | null;
   /** Where the process's time goes is wanted too, which costs some of it. */
   readonly profile?: boolean;
+  /** A publisher that is given so many people and then no more: it says `held` and waits to be killed. */
+  readonly holdAfter?: number;
 }
 
 export interface RoleResult {
@@ -38,6 +41,7 @@ export interface RoleResult {
 
 export type RoleMessage =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'held' }
   | RoleResult
   | { readonly kind: 'failed'; readonly why: string };
 
@@ -58,9 +62,31 @@ function counted(deliver: Deliver): Deliver {
     });
 }
 
+/** What a design keeps back to send it with more is on its way after this, milliseconds. */
+const LINGER_MS = 300;
+
+/** The first `count`, and then nothing for ever. */
+async function* held(
+  people: AsyncIterable<readonly Person[]>,
+  count: number,
+): AsyncGenerator<readonly Person[]> {
+  let left = count;
+  for await (const piece of people) {
+    yield piece.slice(0, left);
+    left -= piece.length;
+    if (left <= 0) break;
+  }
+  await wait(LINGER_MS);
+  say({ kind: 'held' });
+  await new Promise<never>(() => undefined);
+}
+
 async function work(): Promise<void> {
   const { place, relay } = job;
-  if (job.role === 'publish') return await design.publish(place, peopleOf(place.run, place.people));
+  if (job.role === 'publish') {
+    const people = peopleOf(place.run, place.people);
+    return await design.publish(place, job.holdAfter === undefined ? people : held(people, job.holdAfter));
+  }
   if (relay === null && design.drainWithoutMail !== undefined)
     return await design.drainWithoutMail(place, settled);
   const hand = relay === null ? emptyHand() : mailHand(relay);

@@ -1,6 +1,6 @@
 import type { CaptureReply } from '../src/smtp/capture.ts';
 import type { CaptureSink } from '../src/smtp/capture-session.ts';
-import { type Failures, type Fate, fateOf, NO_FAILURES, REFUSALS } from './fate.ts';
+import { endsWithoutMail, type Failures, type Fate, fateOf, NO_FAILURES, REFUSALS } from './fate.ts';
 import { codeOf, numberOf, wrongMail } from './list.ts';
 
 /** What the sink has to expect of a run. */
@@ -85,7 +85,7 @@ export class SinkBook implements CaptureSink {
     this.#named[number] = nth;
     const fate: Fate = fateOf(failures, number);
     if (fate === 'accepted' || (fate === 'temporary' && nth > 1)) return null;
-    this.#refused[fate]++;
+    this.#refused[fate === 'permanent' ? 'permanent' : 'temporary']++;
     return { at: 'rcpt', reply: REFUSALS[fate] };
   }
 
@@ -125,7 +125,7 @@ export class SinkBook implements CaptureSink {
       const times = this.#taken[number] ?? 0;
       if (times > 0) recipients++;
       if (times > 1) duplicated += times - 1;
-      if (times > 0 || fateOf(failures, number) === 'permanent') continue;
+      if (times > 0 || endsWithoutMail(fateOf(failures, number))) continue;
       lostCount++;
       if (lost.length < EXAMPLES) lost.push(number);
     }

@@ -41,14 +41,18 @@ export class Stage {
   }
 
   /** Wakes the broker of a line, lets all others sleep, and names a new run. */
-  async set(line: Line, people: number): Promise<{ readonly place: Place; readonly broker: Broker | null }> {
+  async set(
+    line: Line,
+    people: number,
+    maxAttempts = MAX_ATTEMPTS,
+  ): Promise<{ readonly place: Place; readonly broker: Broker | null }> {
     const broker = await this.pool.only(line.design.broker, line.tier);
     const place: Place = {
       url: broker?.url ?? '',
       run: `r${this.#name}_${++this.#runs}`,
       people,
       tier: line.tier,
-      maxAttempts: MAX_ATTEMPTS,
+      maxAttempts,
     };
     return { place, broker };
   }

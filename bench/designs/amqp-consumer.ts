@@ -7,7 +7,7 @@ import {
   IllegalOperationError,
 } from 'amqplib';
 import type { Answer, Consuming, Person, Place } from '../contract.ts';
-import { Link } from './amqp-link.ts';
+import { answered, Link } from './amqp-link.ts';
 import { Publisher } from './amqp-publisher.ts';
 import { look, type Names } from './amqp-topology.ts';
 import { Contiguous } from './contiguous.ts';
@@ -24,6 +24,11 @@ const LOOK_MS = 250;
  * the work queue is counted in neither.
  */
 const LOOKS = 2;
+/**
+ * So many times in a row there was work and none of it came. Others may have taken it; or the broker has forgotten this
+ * consumer when the leader of the queue died, and only a new connection is served again.
+ */
+const IN_VAIN = 20;
 
 /** One channel's deliveries. Its delivery tags mean nothing on any other. */
 interface Session {
@@ -61,6 +66,7 @@ export class AmqpConsumer {
   /** The last ones that were answered. A lost connection brings back what was acknowledged into it: that is not sent again. */
   readonly #answered = new Set<string>();
   #lastWork = performance.now();
+  #inVain = 0;
   #sent = 0;
 
   constructor(place: Place, names: Names, consuming: Consuming) {
@@ -68,7 +74,7 @@ export class AmqpConsumer {
     this.#maxAttempts = place.maxAttempts;
     this.#people = place.people;
     this.#consuming = consuming;
-    this.#publisher = new Publisher(names.exchange);
+    this.#publisher = new Publisher(names.exchange, () => this.#link.drop());
     this.#link = new Link(
       place.url,
       (connection) => this.#open(connection),
@@ -84,17 +90,18 @@ export class AmqpConsumer {
     try {
       await Promise.race([this.#untilDone(), this.#link.failed, this.#publisher.failed]);
     } finally {
+      this.#publisher.end();
       await this.#link.close();
     }
   }
 
   async #open(connection: ChannelModel): Promise<void> {
-    const confirms = await connection.createConfirmChannel();
-    const channel = await connection.createChannel();
-    const aside = await connection.createChannel();
+    const confirms = await answered(connection.createConfirmChannel());
+    const channel = await answered(connection.createChannel());
+    const aside = await answered(connection.createChannel());
     for (const one of [confirms, channel, aside]) one.on('error', () => this.#link.drop());
     this.#publisher.attach(confirms);
-    await channel.prefetch(this.#consuming.capacity * PREFETCH);
+    await answered(channel.prefetch(this.#consuming.capacity * PREFETCH));
     const session = { channel, aside, tags: new Contiguous(0), done: new Set<number>() };
     this.#session = { ...session, flushing: false, subscribed: false };
     this.#lastWork = performance.now();
@@ -105,7 +112,7 @@ export class AmqpConsumer {
   async #subscribe(session: Session): Promise<void> {
     const { aside } = session;
     for (;;) {
-      const token = await aside.get(this.#names.tokens);
+      const token = await answered(aside.get(this.#names.tokens));
       this.#token = token === false ? null : token;
       if (token !== false) break;
       // As many workers as there are tokens, or a leader is being elected.
@@ -115,11 +122,13 @@ export class AmqpConsumer {
   }
 
   async #subscribeToWork(session: Session): Promise<void> {
-    const work = await session.channel.consume(this.#names.work, (message) => {
-      // The queue was deleted or its leader moved: the next connection subscribes anew.
-      if (message === null) this.#link.drop();
-      else this.#take(session, message);
-    });
+    const work = await answered(
+      session.channel.consume(this.#names.work, (message) => {
+        // The queue was deleted or its leader moved: the next connection subscribes anew.
+        if (message === null) this.#link.drop();
+        else this.#take(session, message);
+      }),
+    );
     this.#workTag = work.consumerTag;
     session.subscribed = true;
   }
@@ -127,6 +136,7 @@ export class AmqpConsumer {
   #take(session: Session, message: ConsumeMessage): void {
     session.tags.begin(message.fields.deliveryTag);
     this.#lastWork = performance.now();
+    this.#inVain = 0;
     const person = JSON.parse(message.content.toString('utf8')) as Person;
     const attempt = Number(message.properties.headers?.['x-attempt'] ?? 1);
     const key = `${person.id} ${attempt}`;
@@ -246,7 +256,7 @@ export class AmqpConsumer {
   async #withdraw(session: Session): Promise<boolean> {
     const { channel, aside } = session;
     // Its answer comes after every acknowledgement that went before it on this channel.
-    await channel.cancel(this.#workTag);
+    await answered(channel.cancel(this.#workTag));
     session.subscribed = false;
     // What arrived before the cancellation did keeps the token.
     if (this.#inFlight.size > 0 || this.#ready.length > 0) {
@@ -256,11 +266,19 @@ export class AmqpConsumer {
     this.#consuming.settled?.();
     if (this.#token !== null) aside.nack(this.#token, false, true);
     for (let found = 0; !this.#consuming.signal.aborted; ) {
-      const { published, busy, waiting, retrying } = await look(aside, this.#names);
+      const { published, busy, waiting, retrying } = await answered(look(aside, this.#names));
       found = published && busy === 0 && waiting === 0 && retrying === 0 ? found + 1 : 0;
       if (found >= LOOKS) return true;
-      if (waiting > 0) break;
+      if (waiting > 0) {
+        this.#inVain++;
+        break;
+      }
       await wait(LOOK_MS);
+    }
+    if (this.#inVain > IN_VAIN) {
+      this.#inVain = 0;
+      this.#link.drop();
+      return false;
     }
     // More than everybody: somebody comes twice, and how many are left is not known here.
     this.#sent = 0;

@@ -8,6 +8,32 @@ const PATIENCE_MS = 90_000;
 const AGAIN_MS = 150;
 /** A peer that says nothing for twice this long is dead, seconds. RabbitMQ's guide advises 5 to 20. */
 const HEARTBEAT_S = 10;
+/** How long a node may take over a question or a confirmation, milliseconds: an election of a leader is over by then. */
+export const ANSWER_MS = 30_000;
+/** How long the end of a connection is waited for, milliseconds: a node that hangs says no goodbye. */
+const GOODBYE_MS = 2_000;
+
+/**
+ * The answer to a question; an error where none comes. The node is alive then, or its heartbeats would have told, but what it
+ * has asked the queue's leader was lost with the leader: nothing but a new connection helps.
+ */
+export async function answered<T>(question: PromiseLike<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new SendstateError('bench_broker_silent', `RabbitMQ left a question open for ${ANSWER_MS} ms`),
+        ),
+      ANSWER_MS,
+    );
+  });
+  try {
+    return await Promise.race([question, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /**
  * A connection that comes back: after every loss the next node of the list is tried and `setup` makes the channels
@@ -18,6 +44,7 @@ export class Link {
   readonly #setup: (connection: ChannelModel) => Promise<void>;
   readonly #lost: () => void;
   #connection: ChannelModel | null = null;
+  #over: () => void = () => {};
   #closed = false;
   #fail: (error: unknown) => void = () => {};
   /** Rejects when no node can be reached any more; never fulfilled. */
@@ -46,13 +73,16 @@ export class Link {
           noDelay: true,
           timeout: 5_000,
         });
-        const lost = new Promise<void>((resolve) => connection.once('close', () => resolve()));
+        const lost = new Promise<void>((resolve) => {
+          this.#over = resolve;
+          connection.once('close', () => resolve());
+        });
         // The 'close' that follows is what is acted on.
         connection.on('error', () => {});
         this.#connection = connection;
         if (!this.#closed) await Promise.race([this.#setup(connection), lost]);
         since = performance.now();
-        if (this.#closed) await connection.close();
+        if (this.#closed) this.drop();
         await lost;
       } catch (error) {
         this.drop();
@@ -72,9 +102,11 @@ export class Link {
   /** Ends this connection, after an error of a channel for instance; the next one follows. */
   drop(): void {
     const connection = this.#connection;
+    if (connection === null) return;
     this.#connection = null;
     // It may be closed or closing already, which is what is wanted.
-    connection?.close().catch(() => {});
+    connection.close().catch(() => {});
+    setTimeout(this.#over, GOODBYE_MS).unref();
   }
 
   async close(): Promise<void> {
@@ -106,7 +138,7 @@ export async function withChannel<T>(
       return await work(channel);
     } finally {
       // The server may have closed it over an error, which is on its way to the caller.
-      await connection.close().catch(() => {});
+      await Promise.race([connection.close().catch(() => {}), wait(GOODBYE_MS, undefined, { ref: false })]);
     }
   }
   throw failure;

@@ -1,5 +1,6 @@
 import { type ConfirmChannel, IllegalOperationError } from 'amqplib';
 import { SendstateError } from '../../src/errors.ts';
+import { ANSWER_MS } from './amqp-link.ts';
 
 interface Item {
   readonly key: string;
@@ -10,6 +11,8 @@ interface Item {
 
 /** After which a refused message is tried again, milliseconds: a quorum queue refuses while it elects a leader. */
 const AGAIN_MS = 100;
+/** How often is looked whether the broker still confirms, milliseconds. */
+const LOOK_MS = 1_000;
 
 /**
  * Publishes persistent messages and knows which of them the broker has confirmed. Everything that is unconfirmed when a
@@ -21,11 +24,19 @@ export class Publisher {
   #channel: ConfirmChannel | null = null;
   #below: { count: number; resolve: () => void } | null = null;
   #fail: (error: unknown) => void = () => {};
+  /** Since when nothing has been confirmed that should be, milliseconds of performance.now(). */
+  #waitingSince = 0;
+  readonly #watch: NodeJS.Timeout;
   /** Rejects when a message has no queue to go to; never fulfilled. */
   readonly failed: Promise<never>;
 
-  constructor(exchange: string) {
+  /** @param silent the broker confirms nothing more on this channel: another one is needed */
+  constructor(exchange: string, silent: () => void) {
     this.#exchange = exchange;
+    this.#watch = setInterval(() => {
+      if (this.#channel === null || this.#pending.size === 0) return;
+      if (performance.now() - this.#waitingSince > ANSWER_MS) silent();
+    }, LOOK_MS);
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
@@ -35,6 +46,7 @@ export class Publisher {
 
   attach(channel: ConfirmChannel): void {
     this.#channel = channel;
+    this.#waitingSince = performance.now();
     channel.on('return', ({ fields }) => {
       this.#fail(
         new SendstateError('bench_unroutable', `no queue takes ${fields.routingKey} of ${fields.exchange}`),
@@ -45,6 +57,11 @@ export class Publisher {
 
   detach(): void {
     this.#channel = null;
+  }
+
+  /** Nobody waits for anything more. */
+  end(): void {
+    clearInterval(this.#watch);
   }
 
   get pending(): number {
@@ -59,6 +76,7 @@ export class Publisher {
     confirmed: () => void = () => {},
   ): void {
     const item = { key, content, headers, confirmed };
+    if (this.#pending.size === 0) this.#waitingSince = performance.now();
     this.#pending.add(item);
     if (this.#channel !== null) this.#write(this.#channel, item);
   }
@@ -101,6 +119,7 @@ export class Publisher {
 
   #done(item: Item): void {
     this.#pending.delete(item);
+    this.#waitingSince = performance.now();
     item.confirmed();
     if (this.#below !== null && this.#pending.size < this.#below.count) {
       this.#below.resolve();

@@ -1,7 +1,7 @@
 import type { Channel } from 'amqplib';
 import type { Consuming, DeadLetter, Design, Person, Place } from '../contract.ts';
 import { AmqpConsumer, PREFETCH } from './amqp-consumer.ts';
-import { Link, withChannel } from './amqp-link.ts';
+import { answered, Link, withChannel } from './amqp-link.ts';
 import { Publisher } from './amqp-publisher.ts';
 import { declare, look, namesOf, type QueueType, remove } from './amqp-topology.ts';
 
@@ -9,11 +9,11 @@ import { declare, look, namesOf, type QueueType, remove } from './amqp-topology.
 const WINDOW = 1_000;
 
 async function publish(place: Place, people: AsyncIterable<readonly Person[]>): Promise<void> {
-  const publisher = new Publisher(namesOf(place).exchange);
+  const publisher = new Publisher(namesOf(place).exchange, () => link.drop());
   const link = new Link(
     place.url,
     async (connection) => {
-      const channel = await connection.createConfirmChannel();
+      const channel = await answered(connection.createConfirmChannel());
       channel.on('error', () => link.drop());
       publisher.attach(channel);
     },
@@ -34,6 +34,7 @@ async function publish(place: Place, people: AsyncIterable<readonly Person[]>): 
   try {
     await Promise.race([everybody(), link.failed, publisher.failed]);
   } finally {
+    publisher.end();
     await link.close();
   }
 }
@@ -59,7 +60,9 @@ export function amqpDesign(
   return {
     ...words,
     broker: 'rabbitmq',
-    twiceAtMost: (capacity) => capacity * PREFETCH,
+    // A classic queue writes acknowledgements down later, at a time of its own: those that a killed broker had not are forgotten.
+    twiceAtMost: (capacity, killed) =>
+      type === 'classic' && killed === 'broker' ? Number.POSITIVE_INFINITY : capacity * PREFETCH,
     prepare: (place) => withChannel(place.url, (channel) => declare(channel, namesOf(place), type)),
     publish,
     consume: (place: Place, consuming: Consuming) => new AmqpConsumer(place, namesOf(place), consuming).run(),

@@ -158,6 +158,7 @@ export const bullmq: Design = {
   cannotTell:
     'Who was sent: a completed job is removed. It can be kept, which costs its memory for as long as anybody may ask. It ' +
     'can tell what waits, is in flight and has failed, with the reply, can take one out that waits, and can pause.',
+  afterPublisherKilled: 'once',
   twiceAtMost: (capacity) => capacity,
   prepare: (place) => withQueue(place, async (_queue, redis) => void (await redis.del(publishedKey(place)))),
   publish,

@@ -144,6 +144,7 @@ export const graphileWorker: Design = {
     'Jobs are rows of Postgres, at least once. What a killed worker had locked (its local queue of 500 jobs, more than what was in flight) stays locked for four hours unless somebody unlocks it; this design does so when the next worker of the machine starts.',
   cannotTell:
     'How many are sent: a job that is done is deleted. Who was refused for good is known only because the task writes it down itself.',
+  afterPublisherKilled: 'once',
   twiceAtMost: (capacity) => Math.max(LOCAL_QUEUE, capacity + 1) + capacity,
   prepare: async (place) => {
     await createDatabase(place);

@@ -171,6 +171,7 @@ export const pgBoss: Design = {
     'Jobs are rows of Postgres, at least once. A killed worker is noticed by its missing heartbeat after 10 s at the earliest; then everything it had fetched (up to two batches of 500), sent or not, is sent again.',
   cannotTell:
     'Which of a dead worker’s fetched jobs had been sent already: results are written a batch at a time. A queue cannot be paused, only its workers stopped.',
+  afterPublisherKilled: 'once',
   twiceAtMost: () => WORKERS * BATCH,
   prepare,
   publish,

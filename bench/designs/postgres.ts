@@ -116,6 +116,9 @@ export const postgres: Design = {
   guarantees:
     'Everybody is a row, imported in one transaction: all or nobody. A claim and the handed-over mark commit before a mail leaves, so that after a kill -9 only rows within the mark can get a second mail, and they are named.',
   cannotTell: 'Whether a mail whose reply was never seen has arrived; nobody can.',
+  afterPublisherKilled: 'once',
+  // One window of the product; its default where nobody asks for another.
+  twiceAtMost: (capacity) => Math.max(200, 4 * capacity),
   prepare,
   publish,
   consume,

@@ -88,7 +88,10 @@ export function registerImport(program: Command, contextOf: (command: Command) =
     .option('--encoding <name>', 'utf-8, cp949, utf-16le … (default: UTF-8 if it is valid, else CP949)')
     .option('--delimiter <character>', ', ; | or \\t (default: found)')
     .option('--map <name=column>', 'email=COLUMN says where the address is; several times', pair('='))
-    .option('--rejects <file>', 'where rows go that are not taken (default: FILE.rejects.csv)')
+    .option(
+      '--rejects <file>',
+      'where rows go that are not taken (default: beside the file, people.rejects.csv for people.csv)',
+    )
     .option('--no-rejects', 'do not write them anywhere')
     .option('--dry-run', 'do everything and take it back')
     .option('--json', 'print one JSON object')

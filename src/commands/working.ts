@@ -23,10 +23,9 @@ export function workOptions(command: Command): Command {
   command
     .option('--processes <n>', 'work in so many processes on this machine (default: 1)', integer(1, 64))
     .addOption(
-      new Option(
-        '--transport <name>',
-        'who speaks to the relay (default: auto, the fast client where it can)',
-      ).choices(TRANSPORTS),
+      new Option('--transport <name>', 'who speaks to the relay (default: auto, the fast client)').choices(
+        TRANSPORTS,
+      ),
     )
     .option('--batch <n>', 'recipients in a claim (default: 500)', integer(1, 10_000))
     .option(

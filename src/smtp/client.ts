@@ -1,10 +1,9 @@
-import { SendstateError } from '../errors.ts';
 import { Backlog } from './backlog.ts';
 import { chooseMode, type Mode } from './capabilities.ts';
 import { Connector, type ConnectorUser } from './connector.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail } from './deliverer.ts';
 import type { Established } from './handshake.ts';
-import { describeRelay, type RelayOptions } from './relay.ts';
+import type { RelayOptions } from './relay.ts';
 import { SerialTrial } from './serial-trial.ts';
 import { Session } from './session.ts';
 import type { SessionLimits, SessionOwner } from './session-owner.ts';
@@ -28,26 +27,11 @@ export interface SmtpDeliverer extends Deliverer {
   readonly connections: number;
 }
 
-/** Why the fast client does not do for a relay, or null. Such a relay is nodemailer's. */
-export function fastClientLacks(relay: RelayOptions): string | null {
-  return relay.auth === 'xoauth2' ? 'it does not speak XOAUTH2' : null;
-}
-
 /**
  * A Deliverer that speaks SMTP itself: a pool of connections in the best mode the relay offers.
- * Throws SendstateError `RELAY_TRANSPORT` for what it does not do, `RELAY_CA` for unreadable certificates.
+ * Throws SendstateError `RELAY_CA` for unreadable certificates.
  */
 export function createSmtpDeliverer(relay: RelayOptions, options: SmtpOptions = {}): SmtpDeliverer {
-  const lacks = fastClientLacks(relay);
-  if (lacks !== null) {
-    throw new SendstateError(
-      'RELAY_TRANSPORT',
-      `The fast client cannot use ${describeRelay(relay)}: ${lacks}.`,
-      {
-        hint: 'Use --transport nodemailer for this relay.',
-      },
-    );
-  }
   return new SmtpClient(relay, options);
 }
 

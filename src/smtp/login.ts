@@ -13,8 +13,8 @@ export interface Speaker {
 }
 
 /**
- * Logs in with PLAIN or LOGIN (RFC 4954, RFC 4616) if the relay's options have a user name; gives the mechanism, or
- * null. Rejects with HandshakeFailure. Safety rule 10: never in the clear unless the options say so.
+ * Logs in with PLAIN or LOGIN (RFC 4954, RFC 4616), or XOAUTH2 where the options ask for it, if they have a user name;
+ * gives the mechanism, or null. Rejects with HandshakeFailure. Safety rule 10: never in the clear unless the options say so.
  */
 export async function logIn(
   relay: RelayOptions,
@@ -32,13 +32,19 @@ export async function logIn(
       DELIVERY_CODES.auth,
     );
   }
-  const code =
-    mechanism === 'PLAIN'
-      ? await speaker.ask(`AUTH PLAIN ${base64(`\0${user}\0${password.reveal()}`)}`)
-      : await loginSteps(speaker, user, password.reveal());
-  if (code !== 235) throw speaker.refusal();
+  if ((await STEPS[mechanism](speaker, user, password.reveal())) !== 235) throw speaker.refusal();
   return mechanism;
 }
+
+/** Each gives the code of the last reply. */
+const STEPS = {
+  PLAIN: (speaker: Speaker, user: string, password: string) =>
+    speaker.ask(`AUTH PLAIN ${base64(`\0${user}\0${password}`)}`),
+  LOGIN: loginSteps,
+  XOAUTH2: tokenSteps,
+} as const;
+
+type Mechanism = keyof typeof STEPS;
 
 async function loginSteps(speaker: Speaker, user: string, password: string): Promise<number> {
   for (const line of ['AUTH LOGIN', base64(user)]) {
@@ -47,10 +53,22 @@ async function loginSteps(speaker: Speaker, user: string, password: string): Pro
   return await speaker.ask(base64(password));
 }
 
-function chooseMechanism(relay: RelayOptions, offered: Capabilities): 'PLAIN' | 'LOGIN' {
-  const wanted = relay.auth === 'auto' ? ['PLAIN', 'LOGIN'] : [relay.auth.toUpperCase()];
+/**
+ * Google's and Microsoft's way to log in with an access token. A refusal comes as a challenge that holds the reason, which is
+ * answered with an empty line (RFC 4954, section 4); only then does the relay say 535.
+ */
+async function tokenSteps(speaker: Speaker, user: string, token: string): Promise<number> {
+  const code = await speaker.ask(
+    `AUTH XOAUTH2 ${base64(`user=${user}\u0001auth=Bearer ${token}\u0001\u0001`)}`,
+  );
+  return code === 334 ? await speaker.ask('') : code;
+}
+
+function chooseMechanism(relay: RelayOptions, offered: Capabilities): Mechanism {
+  const wanted: readonly Mechanism[] =
+    relay.auth === 'auto' ? ['PLAIN', 'LOGIN'] : [relay.auth.toUpperCase() as Mechanism];
   const found = wanted.find((one) => offered.auth.includes(one));
-  if (found === 'PLAIN' || found === 'LOGIN') return found;
+  if (found !== undefined) return found;
   const has =
     offered.auth.length === 0 ? 'no way to log in' : `only AUTH ${cleanText(offered.auth.join(' '), 80)}`;
   throw notSent(`the relay offers ${has}, not ${wanted.join(' or ')}`, DELIVERY_CODES.auth);

@@ -14,7 +14,7 @@ import { openRelays, type RelayChoice } from './relays.ts';
 export interface WorkOptions {
   /** The relay, or anything that delivers; or several, which share the mails by weight and stand in for each other. */
   readonly relay: RelayChoice | readonly RelayChoice[];
-  /** Who speaks to the relay. Default `auto`: the fast client, and nodemailer for what that does not do. */
+  /** Who speaks to the relay. Default `auto`: the fast client. */
   readonly transport?: TransportName | undefined;
   /** Every mail is signed with each of these (RFC 6376). Default: none, the relay may sign. */
   readonly dkim?: readonly DkimKey[] | undefined;

@@ -1,6 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { createSmtpDeliverer, fastClientLacks } from '../../src/smtp/client.ts';
-import { parseRelay } from '../../src/smtp/relay.ts';
 import { captureServer, cleanUpSmtp, clientFor, scripted } from '../support/smtp-client.ts';
 import { brief, deliver, deliverAll, mailTo } from '../support/smtp-mail.ts';
 import { agree, greet, obey, type Peer } from '../support/smtp-script.ts';
@@ -390,12 +388,4 @@ describe('the end', () => {
     await client.close();
     expect(client.connections).toBe(0);
   });
-});
-
-test('what the fast client does not do is said at once', () => {
-  const relay = parseRelay('smtp://kim:token@h?auth=xoauth2');
-  expect(fastClientLacks(relay)).toContain('XOAUTH2');
-  expect(fastClientLacks(parseRelay('smtp://h'))).toBeNull();
-  expect(() => createSmtpDeliverer(relay)).toThrow(/XOAUTH2/);
-  expect(() => createSmtpDeliverer(relay)).not.toThrow(/token@/);
 });

@@ -579,6 +579,23 @@ describe('safety rule 10: TLS and passwords', () => {
     }
   });
 
+  test('XOAUTH2 sends the token as it is asked for, and answers the reason of a refusal with an empty line', async () => {
+    const wanted = `AUTH XOAUTH2 ${Buffer.from('user=kim\u0001auth=Bearer hunter2\u0001\u0001').toString('base64')}`;
+    const answers = { taken: '235 2.7.0 welcome', refused: '334 eyJzdGF0dXMiOiI0MDEifQ==' };
+    for (const [how, answer] of Object.entries(answers)) {
+      const relay = await scripted(async (peer) => {
+        await greet(peer, 'PIPELINING', 'AUTH PLAIN XOAUTH2');
+        await obey(peer, (command) => {
+          if (command.startsWith('AUTH')) return answer;
+          return command === '' ? '535 5.7.8 the token has expired' : agree(command);
+        });
+      });
+      const client = clientFor(`${user(relay.url)}?auth=xoauth2&auth-in-clear=yes&tls=never`);
+      expect(brief(await deliver(client, mailTo('a@b')))).toBe(how === 'taken' ? 'sent' : 'auth 535');
+      expect(relay.peers[0]?.received).toContain(`${wanted}\r\n${how === 'taken' ? 'MAIL' : '\r\n'}`);
+    }
+  });
+
   test('no way to log in is said as such', async () => {
     const relay = await scripted(async (peer) => {
       await greet(peer, 'AUTH CRAM-MD5');

@@ -3,10 +3,10 @@ import { BrokerPool } from '../../bench/broker-pool.ts';
 import { missing } from '../../bench/brokers/index.ts';
 import { runCampaign } from '../../bench/campaign-run.ts';
 import type { BrokerName, Design } from '../../bench/contract.ts';
-import { crashFault, runCrash } from '../../bench/crash-run.ts';
+import { type CrashRun, crashFault, runCrash, runPublisherCrash } from '../../bench/crash-run.ts';
 import { mailHand } from '../../bench/deliver.ts';
 import { DESIGN_NAMES, loadDesign } from '../../bench/designs/index.ts';
-import { countOf } from '../../bench/fate.ts';
+import { countOf, type Fate } from '../../bench/fate.ts';
 import { runQueue } from '../../bench/queue-run.ts';
 import { type Line, linesOf, Stage } from '../../bench/stage.ts';
 import { runTell } from '../../bench/tell-run.ts';
@@ -14,10 +14,15 @@ import { VerifyingSink } from '../../bench/verifying-sink.ts';
 
 const PEOPLE = 200;
 const FAILURES = { temporary: 0.05, permanent: 0.03, seed: 7 };
+/** The same with people whose attempts run out. */
+const STUBBORN = { ...FAILURES, stubborn: 0.03 };
+const MAX_ATTEMPTS = 2;
 /** A run that takes longer is broken, milliseconds. */
 const PATIENCE_MS = 60_000;
 /** How long is waited for people who, by the design's own account, will never come, milliseconds. */
 const STUCK_PATIENCE_MS = 6_000;
+/** More than any publisher keeps back before it sends it. */
+const PUBLISHED = { people: 3_000, after: 2_000, patienceMs: PATIENCE_MS };
 
 /**
  * What every design of the benchmark promises, tried against its real broker with real processes that are really killed. All
@@ -47,10 +52,10 @@ export async function contractSuite(broker: BrokerName): Promise<void> {
 }
 
 /** The design's own bound with as many in flight as its consumers have here; everybody where it gives none. */
-function twiceAtMost({ relay }: Stage, { twiceAtMost: bound }: Design): number {
+function twiceAtMost({ relay }: Stage, { twiceAtMost: bound }: Design, killed: CrashRun['killed']): number {
   // It opens no connection before the first mail.
   const { capacity } = mailHand(relay);
-  return bound?.(capacity) ?? Number.POSITIVE_INFINITY;
+  return bound?.(capacity, killed) ?? Number.POSITIVE_INFINITY;
 }
 
 function suite(design: Design, stage: () => Stage): void {
@@ -58,6 +63,11 @@ function suite(design: Design, stage: () => Stage): void {
   const people = design.oneAtATime === true ? 40 : PEOPLE;
   const delayMs = design.oneAtATime === true ? 1 : 5;
   const timeout = 3 * PATIENCE_MS;
+  /** So many that those who were sent before the kill are more than may get a second mail, or the bound would say nothing. */
+  const crowd = (at: Stage, killed: CrashRun['killed']): number => {
+    const bound = twiceAtMost(at, design, killed);
+    return Number.isFinite(bound) ? Math.max(people, Math.ceil(3.5 * bound)) : people;
+  };
 
   test('says what it promises and what it cannot tell', () => {
     expect(design.guarantees).toMatch(/\.$/);
@@ -69,17 +79,24 @@ function suite(design: Design, stage: () => Stage): void {
     const run = await runCampaign(stage(), line, {
       people,
       delayMs: 0,
-      failures: FAILURES,
+      failures: STUBBORN,
+      maxAttempts: MAX_ATTEMPTS,
       patienceMs: PATIENCE_MS,
     });
-    const refused = { temporary: countOf(FAILURES, people, 'temporary'), permanent: run.refusedForGood };
-    expect(refused.temporary).toBeGreaterThan(0);
-    expect(refused.permanent).toBeGreaterThan(0);
+    const count = (fate: Fate) => countOf(STUBBORN, people, fate);
+    const attempts = design.broker === 'none' ? 1 : MAX_ATTEMPTS;
+    const refused = {
+      temporary: count('temporary') + attempts * count('stubborn'),
+      permanent: count('permanent'),
+    };
+    for (const fate of ['temporary', 'stubborn', 'permanent'] as const)
+      expect(count(fate)).toBeGreaterThan(0);
     expect(run.seen).toMatchObject({ wrong: 0, why: null, duplicated: 0, ...refused });
     expect(run.seen.read).toBe(run.seen.accepted);
     // Without a queue nobody remembers who was refused for now.
-    expect(run.seen.lost).toBe(design.broker === 'none' ? refused.temporary : 0);
-    if (run.deadLetters !== null) expect(run.deadLetters).toBe(refused.permanent);
+    expect(run.seen.lost).toBe(design.broker === 'none' ? count('temporary') : 0);
+    // Who used up the attempts is a dead letter as well.
+    if (run.deadLetters !== null) expect(run.deadLetters).toBe(count('permanent') + count('stubborn'));
   });
 
   if (design.broker !== 'none') {
@@ -89,15 +106,29 @@ function suite(design: Design, stage: () => Stage): void {
     });
   }
 
+  if (design.broker !== 'none') {
+    test('after a kill -9 of the publisher everybody can be published again', { timeout }, async () => {
+      const after = design.afterPublisherKilled ?? 'again';
+      const run = await runPublisherCrash(stage(), line, PUBLISHED);
+      expect(run.wrong).toBe(0);
+      if (after !== 'loses') expect(run.lost).toBe(0);
+      if (after === 'once') expect(run.duplicated).toBe(0);
+      // Whom the first one had published, and nobody else.
+      else expect(run.duplicated).toBeGreaterThan(0);
+      expect(run.duplicated).toBeLessThanOrEqual(PUBLISHED.after);
+    });
+  }
+
   test('after a kill -9 of the consumer it is as it says', { timeout }, async () => {
     const after = design.afterConsumerKilled ?? 'resumes';
     const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
-    const run = await runCrash(stage(), line, 'consumer', { people, delayMs, patienceMs });
+    const everybody = crowd(stage(), 'consumer');
+    const run = await runCrash(stage(), line, 'consumer', { people: everybody, delayMs, patienceMs });
     expect(run.wrong).toBe(0);
-    expect(run.before).toBeLessThan(people);
+    expect(run.before).toBeLessThan(everybody);
     expect(run.consumersStarted).toBeGreaterThan(0);
     if (after === 'resumes') expect(run).toMatchObject({ lost: 0, stuck: 0 });
-    expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design));
+    expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design, 'consumer'));
     if (after === 'stuck')
       expect(run).toMatchObject({ lost: 0, duplicated: 0, stuck: expect.toSatisfy((n) => n > 0) });
     if (after === 'starts again') {
@@ -105,22 +136,23 @@ function suite(design: Design, stage: () => Stage): void {
       expect(run.duplicated).toBeGreaterThanOrEqual(run.before);
     }
     // What was in hand and no more: those who were still in the queue are not touched by a consumer's end.
-    if (after === 'loses') expect(run.lost + run.stuck).toBeLessThan(people / 2);
+    if (after === 'loses') expect(run.lost + run.stuck).toBeLessThan(everybody / 2);
   });
 
   if (design.broker !== 'none') {
     test('after a kill -9 of the broker it is as it says', { timeout }, async () => {
       const after = design.afterBrokerKilled ?? 'resumes';
       const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
-      const run = await runCrash(stage(), line, 'broker', { people, delayMs, patienceMs });
+      const everybody = crowd(stage(), 'broker');
+      const run = await runCrash(stage(), line, 'broker', { people: everybody, delayMs, patienceMs });
       expect(run.wrong).toBe(0);
-      expect(run.before).toBeLessThan(people);
+      expect(run.before).toBeLessThan(everybody);
       if (after === 'resumes') expect(run).toMatchObject({ lost: 0, stuck: 0 });
       // What was in hand when the result could not be written, and no more.
       if (after === 'stuck') expect(run).toMatchObject({ lost: 0 });
       if (after === 'loses') expect(run.lost + run.stuck).toBeGreaterThan(0);
       expect(crashFault(line, run)).toBeNull();
-      expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design));
+      expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design, 'broker'));
     });
   }
 

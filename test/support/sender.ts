@@ -19,7 +19,8 @@ export interface Sender {
   abort(): void;
 }
 
-export interface SenderOptions extends Omit<Partial<WorkOptions>, 'relay' | 'signal' | 'abortSignal' | 'onEvent'> {
+export interface SenderOptions
+  extends Omit<Partial<WorkOptions>, 'relay' | 'signal' | 'abortSignal' | 'onEvent'> {
   readonly databaseUrl: string;
   /** smtp://…, several with spaces between. */
   readonly relay: string;
