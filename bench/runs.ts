@@ -78,7 +78,10 @@ export class Runs {
     for (const line of this.lines) {
       const people = line.design.oneAtATime === true ? TRIAL / 5 : Math.min(TRIAL, this.settings.recipients);
       const options = { people, delayMs: 0, patienceMs: PATIENCE_MS };
-      const run = await this.try(line, 'trial', () => runCampaign(this.stage, line, options), ALWAYS);
+      const trial = () => this.try(line, 'trial', () => runCampaign(this.stage, line, options), ALWAYS);
+      let run = await trial();
+      // A broker that has never been asked anything is slow the first time, and is not measured at another size for that.
+      if (run !== null && this.#tooSlow(run.mailsPerSecond)) run = await trial();
       if (run !== null) this.#rates.set(line.key, run.mailsPerSecond);
     }
   }
@@ -95,8 +98,12 @@ export class Runs {
     // A trial of a cold process is no reason to measure a design at another size; a loop without a queue is.
     const rate =
       this.#rates.get(line.key) ?? (line.design.oneAtATime === true ? 20 : Number.POSITIVE_INFINITY);
-    if (recipients / rate <= TOO_SLOW_SECONDS) return recipients;
+    if (!this.#tooSlow(rate)) return recipients;
     return Math.min(recipients, Math.max(50, Math.round((rate * SLOW_SECONDS) / 50) * 50));
+  }
+
+  #tooSlow(rate: number): boolean {
+    return this.settings.recipients / rate > TOO_SLOW_SECONDS;
   }
 
   /** A campaign, its faults written down. */
