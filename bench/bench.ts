@@ -64,7 +64,8 @@ async function measure(settings: Settings, stopped: Promise<never>): Promise<Raw
       sinkPerSecond,
       lines: lines.map(({ key, design, tier }) => {
         const { name, broker, guarantees, cannotTell } = design;
-        return { key, design: name, tier, broker, guarantees, cannotTell };
+        const afterPublisherKilled = broker === 'none' ? null : (design.afterPublisherKilled ?? 'again');
+        return { key, design: name, tier, broker, guarantees, cannotTell, afterPublisherKilled };
       }),
       campaign: [],
       latency: [],

@@ -1,5 +1,5 @@
 import type { CampaignRun } from './campaign-run.ts';
-import type { BrokerName, Tier } from './contract.ts';
+import type { BrokerName, Republished, Tier } from './contract.ts';
 import type { CrashRun } from './crash-run.ts';
 import type { QueueProfile } from './queue-profile.ts';
 import type { QueueRun } from './queue-run.ts';
@@ -15,6 +15,8 @@ export interface RawLine {
   readonly broker: BrokerName;
   readonly guarantees: string;
   readonly cannotTell: string;
+  /** Null where nothing is published. */
+  readonly afterPublisherKilled: Republished | null;
 }
 
 export interface Machine {

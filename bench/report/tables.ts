@@ -62,10 +62,21 @@ export function failuresTable(raw: Raw): string {
   );
 }
 
+const REPUBLISHED = {
+  once: 'nobody gets a second mail (nobody had been sent yet)',
+  again: 'whom the first had published gets a second mail',
+  loses: 'whom the first had published gets a second mail, and others may get none',
+} as const;
+
 export function promises(rows: readonly Row[]): string {
   const once = rows.filter((row, at) => rows.findIndex(({ design }) => design === row.design) === at);
   return table(
-    ['', 'promises', 'cannot tell'],
-    once.map(({ design, guarantees, cannotTell }) => [design, oneLine(guarantees), oneLine(cannotTell)]),
+    ['', 'promises', 'when everybody is published again after a killed publisher', 'cannot tell'],
+    once.map(({ design, guarantees, cannotTell, afterPublisherKilled }) => [
+      design,
+      oneLine(guarantees),
+      afterPublisherKilled === null ? '–' : REPUBLISHED[afterPublisherKilled],
+      oneLine(cannotTell),
+    ]),
   );
 }

@@ -46,6 +46,7 @@ export function rawFigures({
       broker,
       guarantees: `What ${design} promises.`,
       cannotTell: `What ${design} hides.`,
+      afterPublisherKilled: broker === 'none' ? null : 'again',
     };
   });
   return {
