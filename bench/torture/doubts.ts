@@ -79,8 +79,9 @@ export class Doubts {
   }
 
   /**
-   * Each copy but the last needs an excuse of its own: no reply was written to it, or its worker died. Of those that a death
-   * has to excuse, so many at most as the windows of that worker's deaths.
+   * Each copy but one needs an excuse of its own: no reply was written to it, or its worker died. Of those that a death has to
+   * excuse, so many at most as the windows of that worker's deaths. The one without is the last, unless that is of a worker
+   * that was silent: it may finish its mail when it wakes up, and the others have sent it meanwhile.
    */
   *#duplicates(): Generator<string> {
     const { rows, copies, policyOf } = this.#evidence;
@@ -92,7 +93,7 @@ export class Doubts {
         yield `${row.address} got ${mails.length} mails although the campaign holds`;
       if (mails.length - 1 > row.maybe_sent)
         yield `${row.address} got ${mails.length} mails and maybe_sent is ${row.maybe_sent}`;
-      for (const mail of mails.slice(0, -1)) {
+      for (const mail of this.#toExcuse(mails)) {
         const reason = reasons.get(mail);
         const life = this.#byName.get(mail.client);
         if (reason !== undefined && reason !== 'died') continue;
@@ -104,6 +105,14 @@ export class Doubts {
       const most = this.#mostOf(life);
       if (count > most) yield `${life.name} left ${count} duplicates; its window allows ${most}`;
     }
+  }
+
+  /** All copies but the one that had to be: the last that no worker finished which had died before. */
+  #toExcuse(mails: readonly Mail[]): readonly Mail[] {
+    const late = ({ client, accepted }: Mail) =>
+      (this.#byName.get(client)?.deaths ?? []).some(({ at }) => accepted !== null && at <= accepted);
+    const due = mails.findLast((mail) => !late(mail)) ?? mails.at(-1);
+    return mails.filter((mail) => mail !== due);
   }
 
   /**

@@ -79,6 +79,19 @@ describe('what the torture bench does not excuse', () => {
     ]);
   });
 
+  test('a copy that a silent worker finished when it woke up is its own, not that of the one who had sent it meanwhile', () => {
+    const log = ['N 10 1 1 w1 a@x', 'N 30 2 2 w2 a@x', 'A 31 2', 'R 32 2 250', 'A 50 1', 'R 51 1 250'];
+    const story = { lives: [life('w1', 1, { at: 12, until: 45 }), life('w2', 2)], log };
+    const rows = [row('a@x', { maybe_sent: 1 })];
+    const claims = [claim(1, 5, 28)];
+    expect(doubts({ ...story, rows, claims }).findUnexplained()).toEqual([]);
+    // It held nothing when it fell silent.
+    expect(doubts({ ...story, rows }).findUnexplained()).toHaveLength(1);
+    // It fell silent after it had finished.
+    const later = [life('w1', 1, { at: 60, until: 90 }), life('w2', 2)];
+    expect(doubts({ ...story, lives: later, rows, claims }).findUnexplained()).toHaveLength(1);
+  });
+
   test('more duplicates than the window of a death', () => {
     const people = Array.from({ length: 9 }, (_, n) => `p${n}@x`);
     const log = people.flatMap((address, n) =>
