@@ -1,5 +1,6 @@
 import type { Machine } from '../raw.ts';
-import type { Run, RunOptions } from './figures.ts';
+import { median } from '../server.ts';
+import type { Result, Run, RunOptions } from './figures.ts';
 
 /** docs/benchmarks/torture.json. */
 export interface Figures {
@@ -34,5 +35,35 @@ export function tableOf({ measuredAt, seconds, machine, options, runs }: Figures
     ];
     return `| ${cells.join(' | ')} |`;
   });
-  return [about, '', HEAD, ...lines].join('\n');
+  const broken = runs.flatMap(({ brokenLines }) => brokenLines.filter((line) => line.startsWith('BROKEN')));
+  return [about, '', HEAD, ...lines, together(runs), ...brokenList(broken)].join('\n');
+}
+
+/** The last line of the table: sums, and the median of the runs' medians. */
+function together(runs: readonly Run[]): string {
+  const results = runs.flatMap(({ result }) => (result === null ? [] : [result]));
+  const sum = (value: (result: Result) => number) => results.reduce((all, one) => all + value(one), 0);
+  const middle = (value: (result: Result) => number | null) => {
+    const values = results.flatMap((one) => value(one) ?? []);
+    return values.length === 0 ? '–' : Number(median(values).toFixed(2));
+  };
+  const [first, half, last] = [
+    middle((one) => one.secondsToFirst),
+    middle((one) => one.secondsToRescue),
+    middle((one) => one.secondsToLast),
+  ];
+  const cells = [
+    ...['all', '', sum((one) => one.kills), sum((one) => one.lost)],
+    `${sum((one) => one.duplicated)} of at most ${sum((one) => one.bound)}`,
+    ...[sum((one) => one.unconfirmed), sum((one) => one.stuck), sum((one) => one.counterDrift)],
+    `${middle((one) => one.secondsToReturn)} s / ${first}, ${half}, ${last} s (medians)`,
+    ...[`${middle((one) => one.secondsToFinish)} s`, sum((one) => one.broken)],
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+function brokenList(lines: readonly string[]): string[] {
+  return lines.length === 0
+    ? []
+    : ['', 'What was broken:', '', ...lines.map((line) => `- ${line.slice('BROKEN '.length)}`)];
 }

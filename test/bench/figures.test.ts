@@ -62,13 +62,23 @@ test('the table of torture has a line a run, also of one that failed', () => {
     runs: [
       { seed: 1, policy: 'resend', result, brokenLines: [] },
       { seed: 2, policy: 'hold', result: null, brokenLines: ['ended with 1'] },
+      {
+        seed: 3,
+        policy: 'hold',
+        result: { ...result, seed: 3, secondsToRescue: 4.5, broken: 1 },
+        brokenLines: ['  9.0  evidence: /tmp/x', 'BROKEN (seed 3): rescues took 4.5 s; 4 s were promised'],
+      },
     ],
   });
   const lines = table.split('\n');
   const columns = (line: string | undefined) => line?.split('|').length;
-  expect(lines.at(-2)).toBe(
+  expect(lines[4]).toBe(
     '| 1 | resend | 100 | 0 | 3 of at most 8 | 0 | 0 | 0 | 2.1 s / 3, 3.5, 4 s | 0.5 s | 0 |',
   );
-  expect(lines.at(-1)).toContain('| 2 | hold | failed: ended with 1 |');
-  expect(lines.slice(-4).map(columns)).toEqual(Array(4).fill(13));
+  expect(lines[5]).toContain('| 2 | hold | failed: ended with 1 |');
+  expect(lines[7]).toBe(
+    '| all |  | 200 | 0 | 6 of at most 16 | 0 | 0 | 0 | 2.1 s / 3, 4, 4 s (medians) | 0.5 s | 1 |',
+  );
+  expect(lines.slice(2, 8).map(columns)).toEqual(Array(6).fill(13));
+  expect(lines.at(-1)).toBe('- (seed 3): rescues took 4.5 s; 4 s were promised');
 });
