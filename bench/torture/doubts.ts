@@ -1,3 +1,4 @@
+import { DIED } from '../../src/sending/rescue.ts';
 import type { Mail } from './log.ts';
 import type { ClaimRow, Row } from './rows.ts';
 import { FINAL_TIMEOUT } from './stage.ts';
@@ -116,7 +117,7 @@ export class Doubts {
   }
 
   /**
-   * A held row must really be in doubt: its claim was open when its worker died and its id within the handed-over mark, or the
+   * A held row must really be in doubt: a rescue says so, its claim was open when its worker died and its id within the mark, or the
    * sink's file says that its mail was under way from that worker, within that claim, and never answered.
    */
   *#held(): Generator<string> {
@@ -130,6 +131,8 @@ export class Doubts {
       const life = claim === undefined ? undefined : this.#byPid.get(claim.pid);
       if (claim === undefined || life === undefined) yield `${row.address} is held and nobody had claimed it`;
       else if (
+        // Another reply is of the relay or of its connection, before the worker died.
+        row.reply === DIED &&
         claim.rescued &&
         row.recipient_id <= claim.handed_through &&
         this.#hurt(life, life.deaths).includes(claim)

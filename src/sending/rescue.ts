@@ -50,7 +50,7 @@ select exists (
 const OPEN = prepare('select campaign_id, claim_id from claim where worker_id = $1 and closed_at is null');
 
 /** On the row and among the failures; which worker it was stands in the row's claim. */
-const DIED = 'a worker died after handing over, or just before; the reply of the relay was not seen';
+export const DIED = 'a worker died after handing over, or just before; the reply of the relay was not seen';
 
 /** Of a row r that a dead worker held: within the handed-over mark, so nobody knows. */
 const AMBIGUOUS = 'r.recipient_id <= (select handed_through from orphan)';

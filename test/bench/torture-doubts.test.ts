@@ -3,6 +3,7 @@ import { Doubts } from '../../bench/torture/doubts.ts';
 import { copiesByAddress, readLog } from '../../bench/torture/log.ts';
 import type { ClaimRow, Row } from '../../bench/torture/rows.ts';
 import type { Silence, WorkerLife } from '../../bench/torture/workers.ts';
+import { DIED } from '../../src/sending/rescue.ts';
 
 const life = (name: string, pid: number, ...deaths: Silence[]): WorkerLife => ({
   ...{ name, pid, deaths, expected: false, unbidden: null, words: () => '' },
@@ -135,11 +136,25 @@ describe('what the torture bench does not excuse', () => {
   test('a held row within the mark of a claim that was not open when its worker died', () => {
     const story = {
       lives: [life('w1', 1, killed(500))],
-      rows: [row('a@x', { outcome: 'unconfirmed', maybe_sent: 1 })],
+      rows: [row('a@x', { outcome: 'unconfirmed', maybe_sent: 1, reply: DIED })],
       policy: 'hold',
     } as const;
     const within = { rescued: true, handed_through: 4 };
     expect(doubts({ ...story, claims: [claim(1, 100, 900, within)] }).findUnexplained()).toEqual([]);
     expect(doubts({ ...story, claims: [claim(1, 100, 400, within)] }).findUnexplained()).toHaveLength(1);
+  });
+
+  test('more held rows than the window of a death; what the relay cut off before it is not of them', () => {
+    const people = Array.from({ length: 9 }, (_, n) => `p${n}@x`);
+    const held = (reply: string) => (address: string, n: number) =>
+      row(address, { recipient_id: n + 1, outcome: 'unconfirmed', maybe_sent: 1, reply });
+    const claims = [claim(1, 0, 900, { rescued: true, handed_through: 9 })];
+    const log = ['N 300 1 1 w1 p0@x', 'D 310 1', 'A 320 1', 'C 330 1 drop'];
+    const story = { lives: [life('w1', 1, killed(500))], claims, policy: 'hold' } as const;
+    expect(doubts({ ...story, rows: people.map(held(DIED)) }).findUnexplained()).toEqual([
+      '9 were held after the death of w1; its window allows 8',
+    ]);
+    const rows = [held('read ECONNRESET')('p0@x', 0), ...people.map(held(DIED)).slice(1)];
+    expect(doubts({ ...story, rows, log }).findUnexplained()).toEqual([]);
   });
 });
