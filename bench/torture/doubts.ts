@@ -81,8 +81,8 @@ export class Doubts {
 
   /**
    * Each copy but one needs an excuse of its own: no reply was written to it, or its worker died. Of those that a death has to
-   * excuse, so many at most as the windows of that worker's deaths. The one without is the last, unless that is of a worker
-   * that was silent: it may finish its mail when it wakes up, and the others have sent it meanwhile.
+   * excuse, so many at most as the windows of that worker's deaths. The one without is the last of whoever had the row last:
+   * a worker that was silent may finish its mail when it wakes up, and the others have sent it meanwhile.
    */
   *#duplicates(): Generator<string> {
     const { rows, copies, policyOf } = this.#evidence;
@@ -94,7 +94,7 @@ export class Doubts {
         yield `${row.address} got ${mails.length} mails although the campaign holds`;
       if (mails.length - 1 > row.maybe_sent)
         yield `${row.address} got ${mails.length} mails and maybe_sent is ${row.maybe_sent}`;
-      for (const mail of this.#toExcuse(mails)) {
+      for (const mail of this.#toExcuse(row, mails)) {
         const reason = reasons.get(mail);
         const life = this.#byName.get(mail.client);
         if (reason !== undefined && reason !== 'died') continue;
@@ -108,11 +108,10 @@ export class Doubts {
     }
   }
 
-  /** All copies but the one that had to be: the last that no worker finished which had died before. */
-  #toExcuse(mails: readonly Mail[]): readonly Mail[] {
-    const late = ({ client, accepted }: Mail) =>
-      (this.#byName.get(client)?.deaths ?? []).some(({ at }) => accepted !== null && at <= accepted);
-    const due = mails.findLast((mail) => !late(mail)) ?? mails.at(-1);
+  /** All copies but the one that had to be. */
+  #toExcuse(row: Row, mails: readonly Mail[]): readonly Mail[] {
+    const owner = this.#claims.get(`${row.campaign_id}/${row.claim_id}`)?.pid;
+    const due = mails.findLast(({ client }) => this.#byName.get(client)?.pid === owner) ?? mails.at(-1);
     return mails.filter((mail) => mail !== due);
   }
 

@@ -82,15 +82,15 @@ describe('what the torture bench does not excuse', () => {
 
   test('a copy that a silent worker finished when it woke up is its own, not that of the one who had sent it meanwhile', () => {
     const log = ['N 10 1 1 w1 a@x', 'N 30 2 2 w2 a@x', 'A 31 2', 'R 32 2 250', 'A 50 1', 'R 51 1 250'];
-    const story = { lives: [life('w1', 1, { at: 12, until: 45 }), life('w2', 2)], log };
-    const rows = [row('a@x', { maybe_sent: 1 })];
-    const claims = [claim(1, 5, 28)];
-    expect(doubts({ ...story, rows, claims }).findUnexplained()).toEqual([]);
+    const lives = [life('w1', 1, { at: 12, until: 45 }), life('w2', 2)];
+    const rows = [row('a@x', { maybe_sent: 1, claim_id: 2 })];
+    const claims = [claim(1, 5, 28), claim(2, 29, 40, { claim_id: 2 })];
+    expect(doubts({ lives, rows, claims, log }).findUnexplained()).toEqual([]);
     // It held nothing when it fell silent.
-    expect(doubts({ ...story, rows }).findUnexplained()).toHaveLength(1);
-    // It fell silent after it had finished.
-    const later = [life('w1', 1, { at: 60, until: 90 }), life('w2', 2)];
-    expect(doubts({ ...story, lives: later, rows, claims }).findUnexplained()).toHaveLength(1);
+    expect(doubts({ lives, rows, claims: claims.slice(1), log }).findUnexplained()).toHaveLength(1);
+    // It never fell silent.
+    const awake = [life('w1', 1), life('w2', 2)];
+    expect(doubts({ lives: awake, rows, claims, log }).findUnexplained()).toHaveLength(1);
   });
 
   test('more duplicates than the window of a death', () => {
@@ -110,7 +110,7 @@ describe('what the torture bench does not excuse', () => {
       claims: [claim(1, 0, null)],
       log,
     };
-    const rows = people.map((address) => row(address, { maybe_sent: 1 }));
+    const rows = people.map((address) => row(address, { maybe_sent: 1, claim_id: 2 }));
     expect(doubts({ ...story, rows }).findUnexplained()).toEqual([
       'w1 left 9 duplicates; its window allows 8',
     ]);
