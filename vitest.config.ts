@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer } from 'vitest/node';
 import { chromiumPath } from './test/support/chromium.ts';
 
 /*
@@ -33,8 +34,30 @@ if (!withBrowser) {
  */
 const withBrokers = process.env.TEST_BROKERS !== undefined;
 
+/** Files that take a minute or more. They begin first, or the last of them would run alone while the other places are empty. */
+const LONG = [
+  /bench\/contract-/,
+  /crash\/torture/,
+  /faults\/(old-workers|message)/,
+  /cli\/campaign/,
+  /database\/embedded\.test/,
+  /web\/browser/,
+  /model\//,
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Parameters<BaseSequencer['sort']>[0]) {
+    const rank = ({ moduleId }: (typeof files)[number]) => {
+      const at = LONG.findIndex((pattern) => pattern.test(moduleId));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     include: ['test/**/*.test.ts'],
     exclude: [
       ...(withPeers ? [] : ['test/smtp/real-peers.test.ts']),

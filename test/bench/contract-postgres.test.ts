@@ -1,3 +1,3 @@
 import { contractSuite } from '../support/contract-suite.ts';
 
-await contractSuite('postgres');
+await contractSuite('postgres', (name) => name.startsWith('postgres'));

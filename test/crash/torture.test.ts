@@ -48,8 +48,11 @@ test('an outage of the database costs its time and nothing else', { timeout: 300
   expect(stderr).toContain('stop-database: 6 s');
 });
 
-/** Its own server, its own sink, real processes: ten of them die in each run. One campaign resends, the other one holds. */
-describe.each([FIXED_SEED, RANDOM_SEED])('torture with seed %i', (seed) => {
+/**
+ * Its own server, its own sink, real processes: ten of them die in each run. One campaign resends, the other one holds. Both at
+ * once, for they mostly wait: for leases, and for a relay that is slow on purpose.
+ */
+describe.concurrent.each([FIXED_SEED, RANDOM_SEED])('torture with seed %i', (seed) => {
   test('nobody is lost, and no more are doubled than was promised', { timeout: 300_000 }, async () => {
     const { result, stderr } = await torture('--quick', '--seed', `${seed}`, '--on-unconfirmed', 'mixed');
     expect(result, stderr).toMatchObject({
