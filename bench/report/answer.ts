@@ -64,7 +64,9 @@ function endToEnd(raw: Raw, own: Row, peers: readonly Row[]): string {
   if (other === null) return `${begin}. Nothing else of its durability was measured.`;
   const { row, value } = other;
   const sink = `the sink alone takes ${rounded(raw.sinkPerSecond)}`;
-  return `${verdict(own, peers, row, value)}: ${begin}, ${compared(ours, value)} ${row.key}, the fastest other design that survives loss of power as it does (${rounded(value)}; ${sink}).`;
+  // Fewer people weigh against whoever had them: a start takes as long for a small campaign.
+  const fewer = row.people === own.people ? '' : ` with ${whole(row.people ?? 0)} people`;
+  return `${verdict(own, peers, row, value)}: ${begin}, ${compared(ours, value)} ${row.key}, the fastest other design that survives loss of power as it does (${rounded(value)}${fewer}; ${sink}).`;
 }
 
 function verdict(own: Row, peers: readonly Row[], other: Row, value: number): string {
