@@ -17,7 +17,6 @@ export const NO_FAILURES: Failures = { temporary: 0, permanent: 0, seed: 0 };
 /** What the relay says; both are about the recipient, so that no design has a reason to leave the relay alone. */
 export const REFUSALS = {
   temporary: '452 4.2.2 Mailbox full, try again',
-  stubborn: '452 4.2.2 Mailbox full, try again',
   permanent: '550 5.1.1 No such user',
 } as const;
 

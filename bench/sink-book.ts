@@ -85,8 +85,9 @@ export class SinkBook implements CaptureSink {
     this.#named[number] = nth;
     const fate: Fate = fateOf(failures, number);
     if (fate === 'accepted' || (fate === 'temporary' && nth > 1)) return null;
-    this.#refused[fate === 'permanent' ? 'permanent' : 'temporary']++;
-    return { at: 'rcpt', reply: REFUSALS[fate] };
+    const refusal = fate === 'permanent' ? 'permanent' : 'temporary';
+    this.#refused[refusal]++;
+    return { at: 'rcpt', reply: REFUSALS[refusal] };
   }
 
   accept(_from: string, to: readonly string[], raw: Buffer): void {

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { SendstateError } from '../../src/errors.ts';
+import { within } from '../clock.ts';
 
 /** How long no node may be reachable before this gives up, milliseconds: longer than a broker takes to start. */
 const PATIENCE_MS = 90_000;
@@ -17,22 +18,8 @@ const GOODBYE_MS = 2_000;
  * The answer to a question; an error where none comes. The node is alive then, or its heartbeats would have told, but what it
  * has asked the queue's leader was lost with the leader: nothing but a new connection helps.
  */
-export async function answered<T>(question: PromiseLike<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () =>
-        reject(
-          new SendstateError('bench_broker_silent', `RabbitMQ left a question open for ${ANSWER_MS} ms`),
-        ),
-      ANSWER_MS,
-    );
-  });
-  try {
-    return await Promise.race([question, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function answered<T>(question: Promise<T>): Promise<T> {
+  return within(ANSWER_MS, 'an answer of RabbitMQ', question);
 }
 
 /**

@@ -108,9 +108,7 @@ function suite(design: Design, stage: () => Stage): void {
       const run = await runQueue(stage(), line, people, PATIENCE_MS);
       expect(run.consumePerSecond).toBeGreaterThan(0);
     });
-  }
 
-  if (design.broker !== 'none') {
     test('after a kill -9 of the publisher everybody can be published again', { timeout }, async () => {
       const after = design.afterPublisherKilled ?? 'again';
       const run = await runPublisherCrash(stage(), line, PUBLISHED);
