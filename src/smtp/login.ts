@@ -39,7 +39,7 @@ export async function logIn(
 /** Each gives the code of the last reply. */
 const STEPS = {
   PLAIN: (speaker: Speaker, user: string, password: string) =>
-    speaker.ask(`AUTH PLAIN ${base64(`\0${user}\0${password}`)}`),
+    speaker.ask(`AUTH PLAIN ${plainResponse(user, password)}`),
   LOGIN: loginSteps,
   XOAUTH2: tokenSteps,
 } as const;
@@ -58,9 +58,7 @@ async function loginSteps(speaker: Speaker, user: string, password: string): Pro
  * answered with an empty line (RFC 4954, section 4); only then does the relay say 535.
  */
 async function tokenSteps(speaker: Speaker, user: string, token: string): Promise<number> {
-  const code = await speaker.ask(
-    `AUTH XOAUTH2 ${base64(`user=${user}\u0001auth=Bearer ${token}\u0001\u0001`)}`,
-  );
+  const code = await speaker.ask(`AUTH XOAUTH2 ${bearerResponse(user, token)}`);
   return code === 334 ? await speaker.ask('') : code;
 }
 
@@ -74,6 +72,17 @@ function chooseMechanism(relay: RelayOptions, offered: Capabilities): Mechanism 
   throw notSent(`the relay offers ${has}, not ${wanted.join(' or ')}`, DELIVERY_CODES.auth);
 }
 
-function base64(text: string): string {
+/** What PLAIN sends (RFC 4616), encoded. */
+export function plainResponse(user: string, password: string): string {
+  return base64(`\0${user}\0${password}`);
+}
+
+/** What XOAUTH2 sends, encoded. */
+export function bearerResponse(user: string, token: string): string {
+  return base64(`user=${user}\u0001auth=Bearer ${token}\u0001\u0001`);
+}
+
+/** As each step of a login is encoded (RFC 4954). */
+export function base64(text: string): string {
   return Buffer.from(text, 'utf8').toString('base64');
 }

@@ -1,4 +1,5 @@
 import type { Deliverer, Delivery } from './deliverer.ts';
+import { base64, bearerResponse, plainResponse } from './login.ts';
 import type { RelayOptions } from './relay.ts';
 import { cleanText } from './reply-text.ts';
 
@@ -19,11 +20,10 @@ export function secretsOf(relay: RelayOptions): readonly string[] {
   if (relay.password === null) return [];
   const password = relay.password.reveal();
   if (password === '') return [];
-  const base64 = (text: string) => Buffer.from(text, 'utf8').toString('base64');
   const user = relay.user ?? '';
   const forms = [
-    base64(`\0${user}\0${password}`),
-    base64(`user=${user}\u0001auth=Bearer ${password}\u0001\u0001`),
+    plainResponse(user, password),
+    bearerResponse(user, password),
     base64(password),
     encodeURIComponent(password),
     password,
