@@ -1,5 +1,5 @@
 import { createServer, type Socket } from 'node:net';
-import { CaptureSession } from '../src/smtp/capture-session.ts';
+import { CaptureSession } from '../src/capture/capture-session.ts';
 import { now } from './clock.ts';
 import { type Expected, SinkBook } from './sink-book.ts';
 

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { startCapture } from '../src/capture/capture.ts';
 import { create, importPeople, open, pause, type Sendstate, setLimit, start } from '../src/index.ts';
-import { startCapture } from '../src/smtp/capture.ts';
 import { writeBetween } from './between.ts';
 import { now } from './clock.ts';
 import { readMachine } from './machine.ts';

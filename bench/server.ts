@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../src/database/connect.ts';
-import { ensureEmbedded, stopEmbedded } from '../src/database/embedded.ts';
 import { migrate } from '../src/database/migrate.ts';
+import { ensureEmbedded, stopEmbedded } from '../src/embedded/embedded.ts';
 
 /** A Postgres for measuring: DATABASE_URL's server if it is set, else an embedded one of its own, with every setting that keeps data safe. */
 export interface BenchServer {

@@ -1,5 +1,5 @@
-import type { CaptureReply } from '../src/smtp/capture.ts';
-import type { CaptureSink } from '../src/smtp/capture-session.ts';
+import type { CaptureReply } from '../src/capture/capture.ts';
+import type { CaptureSink } from '../src/capture/capture-session.ts';
 import { endsWithoutMail, type Failures, type Fate, fateOf, NO_FAILURES, REFUSALS } from './fate.ts';
 import { codeOf, numberOf, wrongMail } from './list.ts';
 

@@ -1,7 +1,7 @@
 import { chmod } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
-import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
+import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/embedded/embedded.ts';
 import { treeOf } from '../processes.ts';
 import type { Broker, BrokerOptions } from './broker.ts';
 import { answers, makeFolder, removeFolder } from './daemon.ts';

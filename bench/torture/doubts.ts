@@ -1,4 +1,4 @@
-import { DIED } from '../../src/sending/rescue.ts';
+import { DIED } from '../../src/queue/rescue.ts';
 import type { Mail } from './log.ts';
 import type { ClaimRow, Row } from './rows.ts';
 import { FINAL_TIMEOUT } from './stage.ts';

@@ -1,6 +1,6 @@
+import { DEFAULT_BATCH } from '../../src/api/work.ts';
 import type { Database } from '../../src/database/connect.ts';
-import { DEFAULT_LEASE_SECONDS } from '../../src/sending/heartbeat.ts';
-import { DEFAULT_BATCH } from '../../src/verbs/work.ts';
+import { DEFAULT_LEASE_SECONDS } from '../../src/queue/heartbeat.ts';
 import type { Fault } from './plan.ts';
 import { type TortureResult, torture } from './run.ts';
 import { CONNECTIONS } from './stage.ts';

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Database, lazyDatabase, openDatabase } from '../../src/database/connect.ts';
+import { migrate } from '../../src/database/migrate.ts';
 import {
   type EmbeddedOptions,
   embeddedStatus,
   ensureEmbedded,
   stopEmbedded,
-} from '../../src/database/embedded.ts';
-import { migrate } from '../../src/database/migrate.ts';
+} from '../../src/embedded/embedded.ts';
 import { type TinyDisk, tinyDisk } from './disk.ts';
 
 /** A Postgres that can be killed, stopped and filled up: always an embedded one of the bench's own. */

@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts';
 import { SendstateError } from '../errors.ts';
-import type { CampaignStatus } from '../sending/states.ts';
+import type { CampaignStatus } from '../model/states.ts';
 
 /** A campaign as its row says; ids and options, no counts (see progress/). Times as Date. */
 export interface Campaign {

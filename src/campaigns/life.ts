@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { inTransaction } from '../database/connect.ts';
 import { prepare } from '../database/prepare.ts';
 import { SendstateError } from '../errors.ts';
-import type { CampaignStatus } from '../sending/states.ts';
+import type { CampaignStatus } from '../model/states.ts';
 import { type Campaign, COLUMNS, findCampaign } from './campaigns.ts';
 
 /** One step in the life of a campaign: from which states, to which, and what to say when it is in another. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
 import { cancel, create, pause, type Retryable, resume, retry, type Sendstate, start } from '../index.ts';
-import { counted } from '../progress/format.ts';
+import { counted } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { integer, pair, rate, retryable, secondsUpTo, several, time } from './options.ts';
 

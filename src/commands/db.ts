@@ -5,7 +5,7 @@ import {
   ensureEmbedded,
   noEmbedded,
   stopEmbedded,
-} from '../database/embedded.ts';
+} from '../embedded/embedded.ts';
 import { withoutPassword } from '../errors.ts';
 import type { Context } from './context.ts';
 

@@ -1,5 +1,5 @@
 import type { Sendstate } from '../index.ts';
-import { count, printable } from '../progress/format.ts';
+import { count, printable } from '../report/format.ts';
 import type { Context } from './context.ts';
 import type { CaptureCounts } from './demo-capture.ts';
 import { type KeptMail, unpackMails } from './demo-mail.ts';

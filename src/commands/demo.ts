@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { messageOf, SendstateError } from '../errors.ts';
 import { cancel, importPeople, open, parseRelay, type Sendstate, send } from '../index.ts';
-import { bar, count, printable } from '../progress/format.ts';
+import { bar, count, printable } from '../report/format.ts';
 import type { Context } from './context.ts';
 import { cancelAbandoned, createDemo, firstPeople } from './demo-campaign.ts';
 import { CaptureProcess } from './demo-capture.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type ImportPreview, type ImportProgress, type ImportReport, importPeople } from '../index.ts';
-import { bar, count, printable } from '../progress/format.ts';
+import { bar, count, printable } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { pair } from './options.ts';
 import { Painter } from './painter.ts';

@@ -8,7 +8,7 @@ import {
   SendstateError,
   setLimit,
 } from '../index.ts';
-import { duration, printable } from '../progress/format.ts';
+import { duration, printable } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { rate } from './options.ts';
 

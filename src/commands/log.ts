@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { SendEvent } from '../index.ts';
-import { printable } from '../progress/format.ts';
+import { printable } from '../report/format.ts';
 import type { Context } from './context.ts';
 import { legibleJson, useColour } from './terminal.ts';
 import { wordsOf } from './words.ts';

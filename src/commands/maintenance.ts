@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
 import { type Diagnosis, deliveryWords, doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
-import { printable } from '../progress/format.ts';
+import { printable } from '../report/format.ts';
 import { type Context, relaysOf, withDatabase } from './context.ts';
 
 function relayLines(report: RelayReport): string[] {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
 import { deliveryWords, preview, test } from '../index.ts';
-import { printable } from '../progress/format.ts';
+import { printable } from '../report/format.ts';
 import { type Context, relaysOf, withDatabase } from './context.ts';
 import { makeDirectory } from './directory.ts';
 

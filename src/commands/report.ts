@@ -3,9 +3,9 @@ import { type Command, Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { messageOf, SendstateError } from '../errors.ts';
 import { type Report, report } from '../index.ts';
-import { printable } from '../progress/format.ts';
-import { reportHtml } from '../progress/report-html.ts';
-import { reportMarkdown, reportRows } from '../progress/report-text.ts';
+import { printable } from '../report/format.ts';
+import { reportHtml } from '../report/report-html.ts';
+import { reportMarkdown, reportRows } from '../report/report-text.ts';
 import { type Context, withDatabase } from './context.ts';
 import { legible, legibleJson, writeOut } from './terminal.ts';
 

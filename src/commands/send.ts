@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { SendstateError } from '../errors.ts';
-import { type Outcome, type PollEnd, type Sendstate, send, status } from '../index.ts';
-import { duration, failureLines, outcomesLine, printable } from '../progress/format.ts';
+import { type Outcome, type Sendstate, send, status, type WorkEnd } from '../index.ts';
+import { duration, failureLines, outcomesLine, printable } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { logFor, Observing } from './observing.ts';
 import { Painter } from './painter.ts';
@@ -17,7 +17,7 @@ async function runSend(context: Context, name: string, flags: WorkFlags): Promis
     async (app) => {
       const observing = await Observing.begin(context, app, flags, log);
       const stopPainting = flags.child === true ? () => undefined : keepPainting(app, name, painter);
-      let end: PollEnd;
+      let end: WorkEnd;
       try {
         const siblings = new Siblings(context, (flags.processes ?? 1) - 1);
         const { meter, onEvent } = observing;
@@ -36,7 +36,7 @@ async function runSend(context: Context, name: string, flags: WorkFlags): Promis
 /** The outcomes that somebody has to look into. */
 const FAILURES = ['rejected', 'expired', 'invalid', 'unconfirmed'] as const satisfies readonly Outcome[];
 
-async function report(context: Context, app: Sendstate, name: string, end: PollEnd): Promise<void> {
+async function report(context: Context, app: Sendstate, name: string, end: WorkEnd): Promise<void> {
   const { progress, failures } = await status(app, name);
   const { startedAt, finishedAt } = progress;
   if (context.json) context.out(JSON.stringify({ end, ...progress, failures }));

@@ -20,7 +20,7 @@ import {
   perSecond,
   printable,
   progressLine,
-} from '../progress/format.ts';
+} from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { outcome } from './options.ts';
 import { legibleJson, writeOut } from './terminal.ts';

@@ -1,4 +1,4 @@
-import { printable } from '../progress/format.ts';
+import { printable } from '../report/format.ts';
 
 /** Lines for people: what a stranger wrote into a name, a file or a reply is shown and never obeyed. */
 export function legible(text: string): string {

@@ -1,8 +1,8 @@
 import { isTransient } from '../database/problems.ts';
 import { messageOf } from '../errors.ts';
 import { campaigns, type Progress, type Sendstate, status } from '../index.ts';
-import { printable } from '../progress/format.ts';
-import { overviewLines, watchLines } from '../progress/watch.ts';
+import { printable } from '../report/format.ts';
+import { overviewLines, watchLines } from '../report/progress-bar.ts';
 import type { Context } from './context.ts';
 import { useColour } from './terminal.ts';
 

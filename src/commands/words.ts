@@ -1,5 +1,5 @@
 import type { SendEvent } from '../index.ts';
-import { count, counted, perSecond } from '../progress/format.ts';
+import { count, counted, perSecond } from '../report/format.ts';
 
 function relayWords({ label, several }: { readonly label: string; readonly several: boolean }): string {
   return several ? `The relay ${label}` : 'The relay';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import cron from 'node-cron';
 import { messageOf } from '../errors.ts';
-import { campaigns, type PollEnd, work } from '../index.ts';
-import { outcomesLine } from '../progress/format.ts';
+import { campaigns, type WorkEnd, work } from '../index.ts';
+import { outcomesLine } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import type { Log } from './log.ts';
 import { logFor, Observing } from './observing.ts';
@@ -45,7 +45,7 @@ async function ticking(
   context: Context,
   log: Log,
   expression: string,
-  drain: () => Promise<PollEnd>,
+  drain: () => Promise<WorkEnd>,
 ): Promise<void> {
   const end = Promise.withResolvers<void>();
   let current: Promise<unknown> = Promise.resolve();

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { messageOf } from '../errors.ts';
 import { type Sendstate, status, TRANSPORTS, type TransportName, type WorkOptions } from '../index.ts';
-import { printable, progressLine } from '../progress/format.ts';
+import { printable, progressLine } from '../report/format.ts';
 import { type Context, relaysOf } from './context.ts';
 import { type ObservingFlags, observingOptions } from './observing.ts';
 import { integer } from './options.ts';

@@ -1,4 +1,5 @@
 import type { ColumnType } from 'kysely';
+import type { CampaignStatus, Outcome } from '../model/states.ts';
 
 /** Postgres' types, as pg_type names them, and what they are here: when read, and when written. */
 interface Values {
@@ -20,28 +21,6 @@ interface Values {
   outcome: [read: Outcome, write: Outcome];
   campaign_status: [read: CampaignStatus, write: CampaignStatus];
 }
-
-export const OUTCOMES = [
-  'sent',
-  'rejected',
-  'expired',
-  'invalid',
-  'unconfirmed',
-  'suppressed',
-  'cancelled',
-] as const;
-/** How a recipient with send_state 2 ended. */
-export type Outcome = (typeof OUTCOMES)[number];
-
-export const CAMPAIGN_STATUSES = [
-  'draft',
-  'scheduled',
-  'running',
-  'paused',
-  'finished',
-  'cancelled',
-] as const;
-export type CampaignStatus = (typeof CAMPAIGN_STATUSES)[number];
 
 /** A column in short: its type, then `null` (may be), `default` (may be left out), `generated` (cannot be written). */
 type Column = keyof Values | `${keyof Values} ${'null' | 'default' | 'generated'}`;

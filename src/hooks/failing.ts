@@ -1,4 +1,4 @@
-import type { SendEvent } from '../sending/events.ts';
+import type { SendEvent } from '../model/events.ts';
 
 /** Results of a campaign that are judged together. */
 export const RESULTS = 100;

@@ -1,8 +1,8 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Database } from '../database/connect.ts';
-import { RELAY_STATES } from '../sending/gate.ts';
-import { OTHER } from '../sending/meter.ts';
-import { CAMPAIGN_STATUSES, COUNTED } from '../sending/states.ts';
+import { CAMPAIGN_STATUSES, COUNTED } from '../model/states.ts';
+import { RELAY_STATES } from '../relays/gate.ts';
+import { OTHER } from '../worker/meter.ts';
 import { processRegistry } from './process.ts';
 import { type Numbers, readNumbers } from './reading.ts';
 

@@ -1,5 +1,5 @@
 import { Histogram, type Registry } from 'prom-client';
-import type { Durations } from '../sending/meter.ts';
+import type { Durations } from '../worker/meter.ts';
 
 /** A histogram whose numbers are counted elsewhere: it is asked when somebody scrapes, and costs nothing in between. */
 export class DurationHistogram extends Histogram<string> {

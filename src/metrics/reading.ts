@@ -1,5 +1,5 @@
 import type { Database } from '../database/connect.ts';
-import { type CampaignStatus, COUNTED } from '../sending/states.ts';
+import { type CampaignStatus, COUNTED } from '../model/states.ts';
 
 /** Campaigns by name: those that are not over first, then the latest. The rest together are `other`. */
 export const NAMED = 100;

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Database } from '../database/connect.ts';
 import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import type { Meter } from '../sending/meter.ts';
+import type { Meter } from '../worker/meter.ts';
 
 export interface MetricsOptions {
   /** 0: any free one. */

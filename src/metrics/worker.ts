@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Database } from '../database/connect.ts';
-import { RELAY_STATES } from '../sending/gate.ts';
-import type { MailEnd, Meter } from '../sending/meter.ts';
+import { RELAY_STATES } from '../relays/gate.ts';
+import type { MailEnd, Meter } from '../worker/meter.ts';
 import { DurationHistogram } from './durations.ts';
 import { processRegistry } from './process.ts';
 
@@ -19,8 +19,8 @@ export function workerRegistry(database: Database, meter: Meter): Registry {
     registers,
     collect() {
       this.reset();
-      for (const [campaign, tally] of meter.tallies) {
-        for (const [outcome, mails] of Object.entries(tally) as [MailEnd, number][]) {
+      for (const [campaign, counts] of meter.outcomeCounts) {
+        for (const [outcome, mails] of Object.entries(counts) as [MailEnd, number][]) {
           this.inc({ campaign, outcome }, mails);
         }
       }

@@ -1,14 +1,14 @@
 import { type Context, Hono } from 'hono';
+import { cancel, pause, resume, start } from '../api/lifecycle.ts';
+import { history } from '../api/limits.ts';
+import { preview } from '../api/mails.ts';
+import { maskedAll } from '../api/mask.ts';
+import type { Sendstate } from '../api/open.ts';
+import { retry } from '../api/recipients.ts';
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { SendstateError } from '../errors.ts';
-import { RETRYABLE } from '../sending/states.ts';
-import { cancel, pause, resume, start } from '../verbs/lifecycle.ts';
-import { history } from '../verbs/limits.ts';
-import { maskedAll } from '../verbs/mask.ts';
-import type { Sendstate } from '../verbs/open.ts';
-import { retry } from '../verbs/people.ts';
-import { preview } from '../verbs/preview.ts';
-import type { Desk, Env, Routes } from './context.ts';
+import { RETRYABLE } from '../model/states.ts';
+import type { Env, Routes, WebContext } from './context.ts';
 import { type Pressed, VERBS, type WebVerb } from './events.ts';
 import { addressOf, PREVIEW_POLICY } from './guard.ts';
 import { framedHtml } from './mail.ts';
@@ -20,9 +20,9 @@ import { type Timeline, timeline } from './snapshot.ts';
 const TIMELINE_MS = 2_000;
 
 /** Data, as JSON: what the page asks for, and any program may. */
-export function apiRoutes(desk: Desk): Routes {
-  const { app } = desk;
-  const shown = <T>(value: T): T => (desk.mask ? maskedAll(value) : value);
+export function apiRoutes(web: WebContext): Routes {
+  const { app } = web;
+  const shown = <T>(value: T): T => (web.mask ? maskedAll(value) : value);
   const timelines = shared<number, Timeline>((id) => timeline(app.database, id), TIMELINE_MS);
   const api = new Hono<Env>();
   api.get('/search', async (c) => {
@@ -39,12 +39,12 @@ export function apiRoutes(desk: Desk): Routes {
     return c.json(await timelines(campaignId));
   });
   api.get('/campaigns/:name/preview', async (c) => {
-    const mail = await previewed(desk, c);
+    const mail = await previewed(web, c);
     const { eml: _, html, ...rest } = mail;
     return c.json({ ...rest, html: html !== null });
   });
   api.get('/campaigns/:name/preview.html', async (c) => {
-    const { html } = await previewed(desk, c);
+    const { html } = await previewed(web, c);
     const { campaignId } = await findCampaign(app.database, c.req.param('name'));
     c.header('content-security-policy', PREVIEW_POLICY);
     c.header('x-frame-options', 'SAMEORIGIN');
@@ -52,14 +52,14 @@ export function apiRoutes(desk: Desk): Routes {
   });
   api.post('/campaigns/:name/:verb', async (c) => {
     const name = c.req.param('name');
-    const pressed = await press(desk, c, verbOf(c.req.param('verb')), name);
-    desk.feed.poke();
+    const pressed = await press(web, c, verbOf(c.req.param('verb')), name);
+    web.feed.poke();
     return c.json({ name, ...pressed });
   });
   return api;
 }
 
-async function previewed({ app, mask }: Desk, c: Context<Env>) {
+async function previewed({ app, mask }: WebContext, c: Context<Env>) {
   if (mask) {
     throw new SendstateError('web-masked', 'There is no preview while addresses are masked', {
       hint: 'A mail is about one person. Use sendstate preview, or start the page without --mask.',
@@ -78,15 +78,15 @@ function verbOf(text: string): WebVerb {
 }
 
 /** Does what a button says, and tells the log who pressed it and what came of it. */
-async function press(desk: Desk, c: Context<Env>, verb: WebVerb, name: string): Promise<Pressed> {
+async function press(web: WebContext, c: Context<Env>, verb: WebVerb, name: string): Promise<Pressed> {
   const outcome = c.req.query('outcome');
   const told = { kind: 'action', verb, campaign: name, remote: addressOf(c) } as const;
   try {
-    const pressed = await act(desk.acting, verb, name, outcome);
-    desk.onEvent({ ...told, pressed, refused: null });
+    const pressed = await act(web.acting, verb, name, outcome);
+    web.onEvent({ ...told, pressed, refused: null });
     return pressed;
   } catch (error) {
-    desk.onEvent({ ...told, pressed: {}, refused: troubleOf(error) });
+    web.onEvent({ ...told, pressed: {}, refused: troubleOf(error) });
     throw error;
   }
 }

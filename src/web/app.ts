@@ -5,10 +5,10 @@ import { checkSchema } from '../database/migrate.ts';
 import { SendstateError } from '../errors.ts';
 import { ownPath } from './access.ts';
 import { apiRoutes } from './api.ts';
-import type { Desk, Env, Routes } from './context.ts';
+import type { Env, Routes, WebContext } from './context.ts';
 import type { Topic } from './feed.ts';
 import { addressOf, headers, isKnown, ownAction, ownName } from './guard.ts';
-import { problemPage, roomOf } from './layout.ts';
+import { pageContextOf, problemPage } from './layout.ts';
 import { askToken, loginRoutes } from './login.ts';
 import { campaignPage, listPage, searchPage } from './pages.ts';
 import { problemIn } from './problem-words.ts';
@@ -25,46 +25,46 @@ const LANGUAGE_SECONDS = 365 * 86_400;
 
 export interface AppOptions {
   /** More routes behind the same login, such as metrics. They are asked before the pages. */
-  readonly extraRoutes?: ((routes: Routes, desk: Desk) => void) | undefined;
+  readonly extraRoutes?: ((routes: Routes, web: WebContext) => void) | undefined;
 }
 
 /**
  * Everything that the server answers. The order is the protection: headers on everything; then what is no secret (health, assets,
  * login); then only who is known; then, of what changes something, only what our own page asks.
  */
-export function createApp(desk: Desk, { extraRoutes }: AppOptions = {}): Routes {
+export function createApp(web: WebContext, { extraRoutes }: AppOptions = {}): Routes {
   const routes = new Hono<Env>();
-  routes.onError((error, c) => explain(desk, c, error));
+  routes.onError((error, c) => explain(web, c, error));
   routes.notFound((c) => {
     const hint = 'The campaigns are at /';
-    return explain(desk, c, new SendstateError('web-page-unknown', 'There is no such page', { hint }));
+    return explain(web, c, new SendstateError('web-page-unknown', 'There is no such page', { hint }));
   });
   routes.use(headers);
   routes.use(async (c, next) => {
     c.set('language', languageOf(getCookie(c, LANGUAGE_COOKIE), c.req.header('accept-language')));
     await next();
   });
-  healthRoutes(desk, routes);
-  routes.use(ownName(desk));
-  assetRoutes(desk, routes);
+  healthRoutes(web, routes);
+  routes.use(ownName(web));
+  assetRoutes(web, routes);
   routes.use(chooseLanguage);
-  routes.route('/', loginRoutes(desk));
+  routes.route('/', loginRoutes(web));
   routes.use(async (c, next) => {
-    if (isKnown(desk, c, Date.now())) return await next();
-    if (wantsPage(c)) return askToken(desk, c, c.req.path, null, 401);
+    if (isKnown(web, c, Date.now())) return await next();
+    if (wantsPage(c)) return askToken(web, c, c.req.path, null, 401);
     throw new SendstateError('web-login', 'Nobody is logged in', {
       hint: 'Log in at /login, or send the token: Authorization: Bearer TOKEN',
     });
   });
-  routes.use(ownAction(desk));
-  metricsRoute(desk, routes);
-  extraRoutes?.(routes, desk);
-  pageRoutes(desk, routes);
-  routes.get('/api/whoami', (c) => c.json({ readOnly: desk.readOnly, mask: desk.mask }));
+  routes.use(ownAction(web));
+  metricsRoute(web, routes);
+  extraRoutes?.(routes, web);
+  pageRoutes(web, routes);
+  routes.get('/api/whoami', (c) => c.json({ readOnly: web.readOnly, mask: web.mask }));
   routes.get('/api/events', (c) =>
-    eventStream(desk.feed, topicOf(c.req.query('id')), () => c.env.outgoing.destroy()),
+    eventStream(web.feed, topicOf(c.req.query('id')), () => c.env.outgoing.destroy()),
   );
-  routes.route('/api', apiRoutes(desk));
+  routes.route('/api', apiRoutes(web));
   return routes;
 }
 
@@ -85,7 +85,7 @@ function topicOf(id: string | undefined): Topic {
   });
 }
 
-function healthRoutes({ app }: Desk, routes: Routes): void {
+function healthRoutes({ app }: WebContext, routes: Routes): void {
   const ready = shared<string, void>(() => checkSchema(app.database), READY_MS);
   routes.get('/healthz', (c) => c.json({ ok: true }));
   routes.get('/readyz', async (c) => {
@@ -100,7 +100,7 @@ function healthRoutes({ app }: Desk, routes: Routes): void {
 }
 
 /** For Prometheus, which sends the token as `authorization: {credentials: …}` where there is one. */
-function metricsRoute({ app }: Desk, routes: Routes): void {
+function metricsRoute({ app }: WebContext, routes: Routes): void {
   // Loaded and made when somebody asks: it watches the event loop from then on.
   const make = async () => (await import('../metrics/database.ts')).databaseRegistry(app.database);
   let made: ReturnType<typeof make> | undefined;
@@ -112,7 +112,7 @@ function metricsRoute({ app }: Desk, routes: Routes): void {
   });
 }
 
-function assetRoutes({ assets }: Desk, routes: Routes): void {
+function assetRoutes({ assets }: WebContext, routes: Routes): void {
   routes.get('/assets/:name', (c) => {
     const asset = assets.get(c.req.param('name'));
     if (asset === undefined) return c.notFound();
@@ -125,13 +125,13 @@ function assetRoutes({ assets }: Desk, routes: Routes): void {
   });
 }
 
-function pageRoutes(desk: Desk, routes: Routes): void {
-  const room = (c: Context<Env>) => roomOf(desk, c.get('language'), c.req.path);
-  routes.get('/', (c) => c.html(listPage(room(c))));
-  routes.get('/search', (c) => c.html(searchPage(room(c))));
+function pageRoutes(web: WebContext, routes: Routes): void {
+  const page = (c: Context<Env>) => pageContextOf(web, c.get('language'), c.req.path);
+  routes.get('/', (c) => c.html(listPage(page(c))));
+  routes.get('/search', (c) => c.html(searchPage(page(c))));
   routes.get('/campaigns/:name', async (c) => {
-    const { campaignId, name } = await findCampaign(desk.app.database, c.req.param('name'));
-    return c.html(campaignPage(room(c), { id: campaignId, name }));
+    const { campaignId, name } = await findCampaign(web.app.database, c.req.param('name'));
+    return c.html(campaignPage(page(c), { id: campaignId, name }));
   });
 }
 
@@ -141,15 +141,15 @@ const wantsPage = (c: Context<Env>) =>
   /text\/html/.test(c.req.header('accept') ?? '');
 
 /** An error as its reader wants it: a page for a person, JSON with message and hint for a program. */
-function explain(desk: Desk, c: Context<Env>, error: unknown): Response | Promise<Response> {
+function explain(web: WebContext, c: Context<Env>, error: unknown): Response | Promise<Response> {
   const { status, code, message, hint } = tell(error);
   if (isUnexpected(error)) {
     const { method, path } = c.req;
-    desk.onEvent({ kind: 'error', method, path, remote: addressOf(c), ...troubleOf(error) });
+    web.onEvent({ kind: 'error', method, path, remote: addressOf(c), ...troubleOf(error) });
   }
   if (wantsPage(c)) {
     const language = c.get('language') ?? 'en';
-    const page = problemPage(roomOf(desk, language, '/'), {
+    const page = problemPage(pageContextOf(web, language, '/'), {
       ...problemIn(language, { code, message, hint }),
       found: status !== 404,
       passing: status === 503,

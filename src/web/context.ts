@@ -1,7 +1,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Hono } from 'hono';
-import type { Sendstate } from '../verbs/open.ts';
-import type { Keeper, Limiter } from './access.ts';
+import type { Sendstate } from '../api/open.ts';
+import type { Limiter, TokenGuard } from './access.ts';
 import type { Asset } from './assets.ts';
 import type { ServeEvent } from './events.ts';
 import type { Feed } from './feed.ts';
@@ -16,14 +16,14 @@ export interface Env {
 export type Routes = Hono<Env>;
 
 /** What the routes work with. */
-export interface Desk {
+export interface WebContext {
   readonly app: Sendstate;
   /** For what buttons do. */
   readonly acting: Sendstate;
   readonly feed: Feed;
   readonly assets: ReadonlyMap<string, Asset>;
   /** Who may come in; undefined: everybody who reaches us, which is this machine alone. */
-  readonly keeper: Keeper | undefined;
+  readonly tokenGuard: TokenGuard | undefined;
   readonly limiter: Limiter;
   readonly readOnly: boolean;
   readonly mask: boolean;

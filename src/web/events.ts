@@ -1,4 +1,4 @@
-import type { CampaignStatus, Outcome } from '../sending/states.ts';
+import type { CampaignStatus, Outcome } from '../model/states.ts';
 
 /** The buttons of the page, by the verbs of the command line. */
 export const VERBS = ['pause', 'resume', 'cancel', 'start', 'retry'] as const;

@@ -2,7 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie } from 'hono/cookie';
 import { SendstateError } from '../errors.ts';
 import { isLoopbackHost, isOwnPage } from './access.ts';
-import type { Desk, Env } from './context.ts';
+import type { Env, WebContext } from './context.ts';
 
 export const SESSION_COOKIE = 'sendstate-session';
 /** A page of another origin cannot send it: the browser would ask us first, and we never say yes. */
@@ -52,9 +52,9 @@ export const headers: MiddlewareHandler<Env> = async (c, next) => {
 };
 
 /** Without a token whoever reaches us is let in, so only this machine's own names may lead here. */
-export function ownName({ keeper }: Desk): MiddlewareHandler<Env> {
+export function ownName({ tokenGuard }: WebContext): MiddlewareHandler<Env> {
   return async (c, next) => {
-    if (keeper === undefined && !isLoopbackHost(c.req.header('host'))) {
+    if (tokenGuard === undefined && !isLoopbackHost(c.req.header('host'))) {
       throw new SendstateError('web-host', 'This server answers only to localhost', {
         hint: 'Open http://127.0.0.1 with its port. To reach it by another name, start it with --token-file.',
       });
@@ -68,13 +68,13 @@ export function addressOf(c: Context<Env>): string {
 }
 
 /** A login: the cookie that the form gave, or the token itself as a program sends it. */
-export function isKnown({ keeper, limiter, onEvent }: Desk, c: Context<Env>, now: number): boolean {
-  if (keeper === undefined) return true;
-  if (keeper.isSession(getCookie(c, SESSION_COOKIE), now)) return true;
+export function isKnown({ tokenGuard, limiter, onEvent }: WebContext, c: Context<Env>, now: number): boolean {
+  if (tokenGuard === undefined) return true;
+  if (tokenGuard.isSession(getCookie(c, SESSION_COOKIE), now)) return true;
   const [, token] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? [];
   if (token === undefined) return false;
   // The right one first: nobody can keep others out by being wrong, not even from behind the same proxy.
-  if (keeper.knows(token)) return true;
+  if (tokenGuard.knows(token)) return true;
   const remote = addressOf(c);
   const who = `bearer ${remote}`;
   refuseHasty(limiter.waits(who, now));
@@ -92,7 +92,7 @@ function refuseHasty(seconds: number): void {
 }
 
 /** What changes something must come from our own page, or from a program that knows that it does so. */
-export function ownAction({ readOnly }: Desk): MiddlewareHandler<Env> {
+export function ownAction({ readOnly }: WebContext): MiddlewareHandler<Env> {
   return async (c, next) => {
     if (c.req.method === 'GET' || c.req.method === 'HEAD') return await next();
     if (readOnly) {

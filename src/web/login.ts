@@ -3,16 +3,16 @@ import { bodyLimit } from 'hono/body-limit';
 import { deleteCookie, setCookie } from 'hono/cookie';
 import { SendstateError } from '../errors.ts';
 import { ownPath, SESSION_SECONDS } from './access.ts';
-import type { Desk, Env, Routes } from './context.ts';
+import type { Env, Routes, WebContext } from './context.ts';
 import { addressOf, refuseStrangers, SESSION_COOKIE } from './guard.ts';
-import { type LoginProblem, loginPage, roomOf } from './layout.ts';
+import { type LoginProblem, loginPage, pageContextOf } from './layout.ts';
 
 /** Bytes of a login form at most. */
 const FORM_BYTES = 8 * 1024;
 
 /** The form that the token is typed into, and the way out. */
-export function loginRoutes(desk: Desk): Routes {
-  const { keeper, limiter, onEvent } = desk;
+export function loginRoutes(web: WebContext): Routes {
+  const { tokenGuard, limiter, onEvent } = web;
   const routes = new Hono<Env>();
   routes.use(
     bodyLimit({
@@ -22,25 +22,27 @@ export function loginRoutes(desk: Desk): Routes {
       },
     }),
   );
-  routes.get('/login', (c) => (keeper === undefined ? c.redirect('/') : askToken(desk, c, '/', null, 200)));
+  routes.get('/login', (c) =>
+    tokenGuard === undefined ? c.redirect('/') : askToken(web, c, '/', null, 200),
+  );
   routes.post('/login', async (c) => {
     refuseStrangers(c);
     const form = await c.req.parseBody();
     const next = ownPath(form.next);
-    if (keeper === undefined) return c.redirect(next, 303);
+    if (tokenGuard === undefined) return c.redirect(next, 303);
     const [remote, now] = [addressOf(c), Date.now()];
     const who = `form ${remote}`;
-    if (typeof form.token !== 'string' || !keeper.knows(form.token.trim())) {
+    if (typeof form.token !== 'string' || !tokenGuard.knows(form.token.trim())) {
       const waits = limiter.waits(who, now);
       if (waits > 0) {
         c.header('retry-after', String(waits));
-        return askToken(desk, c, next, { word: 'tokenWait', n: String(waits) }, 429);
+        return askToken(web, c, next, { word: 'tokenWait', n: String(waits) }, 429);
       }
       limiter.failed(who, now);
       onEvent({ kind: 'login-failed', by: 'form', remote, seconds: limiter.waits(who, now) });
-      return askToken(desk, c, next, { word: 'tokenWrong', n: '' }, 401);
+      return askToken(web, c, next, { word: 'tokenWrong', n: '' }, 401);
     }
-    setCookie(c, SESSION_COOKIE, keeper.session(now), {
+    setCookie(c, SESSION_COOKIE, tokenGuard.session(now), {
       httpOnly: true,
       sameSite: 'Strict',
       path: '/',
@@ -58,7 +60,7 @@ export function loginRoutes(desk: Desk): Routes {
 }
 
 export function askToken(
-  desk: Desk,
+  web: WebContext,
   c: Context<Env>,
   next: string,
   problem: LoginProblem | null,
@@ -66,7 +68,7 @@ export function askToken(
 ): Response | Promise<Response> {
   // Asked for in place of a page: whoever changes the language there still wants that page.
   const path = c.req.method === 'GET' ? c.req.path : '/login';
-  return c.html(loginPage(roomOf(desk, c.get('language'), path), next, problem), status);
+  return c.html(loginPage(pageContextOf(web, c.get('language'), path), next, problem), status);
 }
 
 /**

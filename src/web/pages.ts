@@ -1,13 +1,13 @@
 import { html } from 'hono/html';
-import { RETRYABLE } from '../sending/states.ts';
-import { type Markup, pageOf, type Room } from './layout.ts';
+import { RETRYABLE } from '../model/states.ts';
+import { type Markup, type PageContext, pageOf } from './layout.ts';
 import { LISTED } from './snapshot.ts';
 import { say, type Word } from './words.ts';
 
 /** Every campaign of the list, live. */
-export function listPage(room: Room): Markup {
-  const t = (word: Word, values?: Record<string, string>) => say(room.language, word, values);
-  return pageOf(room, {
+export function listPage(page: PageContext): Markup {
+  const t = (word: Word, values?: Record<string, string>) => say(page.language, word, values);
+  return pageOf(page, {
     title: `${t('campaigns')} · sendstate`,
     view: 'list',
     main: html`<h1>${t('campaigns')}</h1>
@@ -22,9 +22,9 @@ sendstate send spring</pre></div>
 }
 
 /** One campaign, live. */
-export function campaignPage(room: Room, campaign: { id: number; name: string }): Markup {
-  const t = (word: Word) => say(room.language, word);
-  return pageOf(room, {
+export function campaignPage(page: PageContext, campaign: { id: number; name: string }): Markup {
+  const t = (word: Word) => say(page.language, word);
+  return pageOf(page, {
     title: `${campaign.name} · sendstate`,
     view: 'campaign',
     data: { id: String(campaign.id), name: campaign.name },
@@ -44,27 +44,27 @@ ${(['done', 'rate', 'timeLeft', 'recipients', 'failedCount'] as const).map(
 <div class="bar large" id="bar" role="img"></div>
 <ul class="legend" id="legend"></ul>
 <section aria-labelledby="chart-head"><h2 id="chart-head">${t('chart')}</h2><div class="chart" id="chart" role="img"></div><p class="quiet" id="chart-none" hidden>${t('chartNone')}</p></section>
-${failuresOf(room)}
+${failuresOf(page)}
 <div class="two">
-${tableOf(room, 'workers', ['worker', 'process', 'state', 'holds', 'lastMinute'], 'workersNone')}
-${tableOf(room, 'relays', ['relay', 'worker', 'state', 'lastWords'], 'relaysNone')}
+${tableOf(page, 'workers', ['worker', 'process', 'state', 'holds', 'lastMinute'], 'workersNone')}
+${tableOf(page, 'relays', ['relay', 'worker', 'state', 'lastWords'], 'relaysNone')}
 </div>
-${previewOf(room)}
+${previewOf(page)}
 <dialog id="confirm" aria-labelledby="confirm-words"><form method="dialog"><p id="confirm-words"></p><div class="actions"><button value="no">${t('confirmNo')}</button><button class="main" value="yes">${t('confirmYes')}</button></div></form></dialog>`,
   });
 }
 
-function failuresOf(room: Room): Markup {
-  const t = (word: Word) => say(room.language, word);
-  const retry = room.readOnly
+function failuresOf(page: PageContext): Markup {
+  const t = (word: Word) => say(page.language, word);
+  const retry = page.readOnly
     ? ''
     : html`<div class="retry" id="retry" role="group" aria-label="${t('retryHead')}" data-outcomes="${RETRYABLE.join(' ')}" hidden></div>`;
-  return html`${tableOf(room, 'failures', ['number', 'outcome', 'reply', 'example'], 'failuresNone')}${retry}`;
+  return html`${tableOf(page, 'failures', ['number', 'outcome', 'reply', 'example'], 'failuresNone')}${retry}`;
 }
 
 /** A table that scrolls by itself when the window is narrow; then it has to be reachable by keyboard. */
-function tableOf(room: Room, id: string, columns: readonly Word[], none: Word): Markup {
-  const t = (word: Word) => say(room.language, word);
+function tableOf(page: PageContext, id: string, columns: readonly Word[], none: Word): Markup {
+  const t = (word: Word) => say(page.language, word);
   return html`<section><h2 id="${id}-head">${t(id as Word)}</h2>
 <p class="quiet" id="${id}-none">${t(none)}</p>
 <div class="wide" id="${id}" role="region" aria-labelledby="${id}-head" tabindex="0" hidden><table><thead><tr>${columns.map(
@@ -72,9 +72,9 @@ function tableOf(room: Room, id: string, columns: readonly Word[], none: Word): 
   )}</tr></thead><tbody></tbody></table></div></section>`;
 }
 
-function previewOf(room: Room): Markup {
-  const t = (word: Word) => say(room.language, word);
-  if (room.mask) {
+function previewOf(page: PageContext): Markup {
+  const t = (word: Word) => say(page.language, word);
+  if (page.mask) {
     return html`<section aria-labelledby="preview-head"><h2 id="preview-head">${t('preview')}</h2><p class="quiet">${t('previewMasked')}</p></section>`;
   }
   return html`<section aria-labelledby="preview-head"><h2 id="preview-head">${t('preview')}</h2>
@@ -86,9 +86,9 @@ function previewOf(room: Room): Markup {
 }
 
 /** What happened to one address; the address itself stands behind the #, where no log sees it. */
-export function searchPage(room: Room): Markup {
-  const t = (word: Word) => say(room.language, word);
-  return pageOf(room, {
+export function searchPage(page: PageContext): Markup {
+  const t = (word: Word) => say(page.language, word);
+  return pageOf(page, {
     title: `${t('findButton')} · sendstate`,
     view: 'search',
     main: html`<nav class="path" aria-label="${t('campaigns')}"><a href="/">${t('campaigns')}</a></nav>

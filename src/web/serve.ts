@@ -1,13 +1,13 @@
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
+import { maskedAll } from '../api/mask.ts';
+import type { Sendstate } from '../api/open.ts';
 import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { maskedAll } from '../verbs/mask.ts';
-import type { Sendstate } from '../verbs/open.ts';
-import { isLoopback, Keeper, Limiter, SHORTEST_TOKEN } from './access.ts';
+import { isLoopback, Limiter, SHORTEST_TOKEN, TokenGuard } from './access.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { loadAssets } from './assets.ts';
-import type { Desk } from './context.ts';
+import type { WebContext } from './context.ts';
 import type { ServeEvent } from './events.ts';
 import { Feed } from './feed.ts';
 import { tell, troubleOf } from './problems.ts';
@@ -59,18 +59,18 @@ export async function serve(app: Sendstate, options: ServeOptions = {}): Promise
     explain: tell,
     onTurn: (error) => onEvent({ kind: 'database', lost: error === null ? null : troubleOf(error) }),
   });
-  const desk: Desk = {
+  const web: WebContext = {
     app,
     acting: options.acting ?? app,
     feed,
     assets: await loadAssets(),
-    keeper: token === undefined ? undefined : new Keeper(token),
+    tokenGuard: token === undefined ? undefined : new TokenGuard(token),
     limiter: new Limiter(),
     readOnly,
     mask,
     onEvent,
   };
-  const server = createAdaptorServer({ fetch: createApp(desk, options).fetch });
+  const server = createAdaptorServer({ fetch: createApp(web, options).fetch });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(cannotListen(host, port, error)));
     server.listen(port, host.replace(/^\[(.*)\]$/, '$1'), resolve);

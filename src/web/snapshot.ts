@@ -1,5 +1,5 @@
 import type { Database } from '../database/connect.ts';
-import type { CampaignStatus, Outcome } from '../sending/states.ts';
+import type { CampaignStatus, Outcome } from '../model/states.ts';
 
 /** How a campaign stands, as the page is told: counts are recipients, times milliseconds since the epoch. */
 export interface LiveCampaign {
@@ -137,7 +137,7 @@ export interface Timeline {
   readonly points: readonly (readonly [at: number, sent: number, failed: number])[];
 }
 
-/** Points of a chart at most: more than a screen has room for. */
+/** Points of a chart at most: more than a screen has page for. */
 const POINTS = 400;
 
 const TIMELINE = `

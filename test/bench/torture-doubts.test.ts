@@ -3,7 +3,7 @@ import { Doubts } from '../../bench/torture/doubts.ts';
 import { copiesByAddress, readLog } from '../../bench/torture/log.ts';
 import type { ClaimRow, Row } from '../../bench/torture/rows.ts';
 import type { Silence, WorkerLife } from '../../bench/torture/workers.ts';
-import { DIED } from '../../src/sending/rescue.ts';
+import { DIED } from '../../src/queue/rescue.ts';
 
 const life = (name: string, pid: number, ...deaths: Silence[]): WorkerLife => ({
   ...{ name, pid, deaths, expected: false, unbidden: null, words: () => '' },

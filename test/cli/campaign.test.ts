@@ -2,26 +2,26 @@ import { open } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
 import { runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { endProcesses } from '../support/process.ts';
 
-let desk: Desk;
+let shell: Shell;
 beforeAll(async () => {
-  desk = await startDesk({
+  shell = await startShell({
     keep: 50,
     policy: (to) =>
       to.startsWith('kim') ? { at: 'rcpt', reply: '550 5.1.1 =HYPERLINK("http://evil") no such user' } : null,
   });
-  await desk.write('mail.html', '<p>안녕하세요 {{이름}} &amp; <b>{{city}}</b></p>');
-  await desk.write(
+  await shell.write('mail.html', '<p>안녕하세요 {{이름}} &amp; <b>{{city}}</b></p>');
+  await shell.write(
     'people.csv',
     '\uFEFF이름,email,city\r\n김,kim@example.com,서울\r\n"Lee, J.",lee@example.com,"a\nb"\r\nbad,not-an-address,x\r\n',
   );
 });
 afterEach(endProcesses);
-afterAll(() => desk.end());
+afterAll(() => shell.end());
 
-const run = (...args: string[]) => desk.run(args);
+const run = (...args: string[]) => shell.run(args);
 const json = async (...args: string[]) => {
   const ended = await run(...args, '--json');
   expect(ended).toMatchObject({ code: 0 });
@@ -48,9 +48,9 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
       read: 3,
       rejectsFile: expect.stringContaining('rejects.csv'),
     });
-    expect(await desk.read('people.csv.rejects.csv').catch(() => desk.read('people.rejects.csv'))).toContain(
-      'not-an-address',
-    );
+    expect(
+      await shell.read('people.csv.rejects.csv').catch(() => shell.read('people.rejects.csv')),
+    ).toContain('not-an-address');
     expect(await json('preview', 'spring', '--as', 'LEE@example.com')).toMatchObject({
       subject: 'Lee, J.님',
       html: '<p>안녕하세요 Lee, J. &amp; <b>a\nb</b></p>',
@@ -59,7 +59,7 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
       sent: true,
       to: 'me@example.com',
     });
-    expect(desk.relay.recipients.get('me@example.com')).toBe(1);
+    expect(shell.relay.recipients.get('me@example.com')).toBe(1);
     expect(await json('send', 'spring')).toMatchObject({
       end: 'ended',
       status: 'finished',
@@ -76,11 +76,11 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
     expect(await json('retry', 'spring', '--outcome', 'rejected')).toMatchObject({ recipients: 1 });
     expect(await json('status', 'spring')).toMatchObject({ progress: { status: 'paused' } });
     expect(await json('send', 'spring')).toMatchObject({ outcomes: { sent: 1, rejected: 1 } });
-    expect(desk.relay.recipients.get('lee@example.com')).toBe(1);
+    expect(shell.relay.recipients.get('lee@example.com')).toBe(1);
   });
 
   test('start, pause, resume, cancel, migrate, doctor', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 2, { status: 'draft' });
+    const { name } = await runningCampaign(shell.fresh.database, 2, { status: 'draft' });
     expect(await json('start', name, '--at', '2099-01-01T00:00:00Z')).toEqual({
       name,
       status: 'scheduled',
@@ -116,7 +116,7 @@ describe('the life of a campaign, as JSON: one document on stdout, every word to
 
 describe('for people', () => {
   test('the report of a send goes to stdout and ends with what to do; progress stays on stderr', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 3);
+    const { name } = await runningCampaign(shell.fresh.database, 3);
     const { code, stdout, stderr } = await run('send', name);
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`^${name} is finished in \\d+ s: 3 sent\\.\n$`));
@@ -124,32 +124,32 @@ describe('for people', () => {
   });
 
   test('--csv opens in Excel: byte order mark, CRLF, and no cell that is a formula', async () => {
-    const { stdout } = await desk.run(['recipients', 'spring', '--outcome', 'rejected', '--csv']);
+    const { stdout } = await shell.run(['recipients', 'spring', '--outcome', 'rejected', '--csv']);
     expect(stdout.startsWith('\uFEFFaddress,send_state,outcome')).toBe(true);
     const [, row] = stdout.split('\r\n');
     expect(row).toContain('kim@example.com,2,rejected,');
     expect(row).toContain(`5.1.1 =HYPERLINK`);
     for (const cell of (row as string).split(',')) expect(cell).not.toMatch(/^"?[=+@-]/);
-    const { stdout: none } = await desk.run(['recipients', 'spring', '--outcome', 'expired', '--csv']);
+    const { stdout: none } = await shell.run(['recipients', 'spring', '--outcome', 'expired', '--csv']);
     expect(none).toMatch(/^\uFEFFaddress[^\n]*\r\n$/);
   });
 
   test('a reply that begins like a formula is quoted as text', async () => {
-    const { campaignId, name } = await runningCampaign(desk.fresh.database, 1);
-    await desk.fresh.pool.query(
+    const { campaignId, name } = await runningCampaign(shell.fresh.database, 1);
+    await shell.fresh.pool.query(
       `update recipient set send_state = 2, outcome = 'rejected', reply_code = 550, reply = '=cmd|''/c calc''!A1' where campaign_id = $1`,
       [campaignId],
     );
-    await desk.fresh.pool.query('update counter set waiting = 0, rejected = 1 where campaign_id = $1', [
+    await shell.fresh.pool.query('update counter set waiting = 0, rejected = 1 where campaign_id = $1', [
       campaignId,
     ]);
-    const { stdout } = await desk.run(['recipients', name, '--csv']);
+    const { stdout } = await shell.run(['recipients', name, '--csv']);
     expect(stdout).toContain(`,550,'=cmd|`);
   });
 
   test('the list is written as it is read: a reader that has seen enough ends it without an error', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 30_000);
-    const list = await desk.start(['recipients', name]);
+    const { name } = await runningCampaign(shell.fresh.database, 30_000);
+    const list = await shell.start(['recipients', name]);
     await list.says(/person1@example\.com/);
     list.closeOutput();
     const { code, stderr } = await list.ended;
@@ -158,10 +158,10 @@ describe('for people', () => {
   });
 
   test('the list cannot be written because the disk is full: 1, and one line that says so', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 10);
+    const { name } = await runningCampaign(shell.fresh.database, 10);
     const full = await open('/dev/full', 'w');
     try {
-      const { code, stderr } = await desk.run(['recipients', name], { stdout: full.fd });
+      const { code, stderr } = await shell.run(['recipients', name], { stdout: full.fd });
       expect(stderr).toMatch(/^sendstate: The output cannot be written: ENOSPC.*\n$/);
       expect(code).toBe(1);
     } finally {
@@ -170,8 +170,8 @@ describe('for people', () => {
   });
 
   test('status --watch looks again until it has ended, and speaks plainly into a pipe', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 5);
-    const watch = await desk.start(['status', name, '--watch']);
+    const { name } = await runningCampaign(shell.fresh.database, 5);
+    const watch = await shell.start(['status', name, '--watch']);
     await watch.says(/0 of 5/);
     expect((await run('send', name)).code).toBe(0);
     const { code, stdout } = await watch.ended;
@@ -182,7 +182,7 @@ describe('for people', () => {
   });
 
   test('status --watch ends on Ctrl-C', async () => {
-    const watch = await desk.start(['status', '--watch']);
+    const watch = await shell.start(['status', '--watch']);
     await watch.says(/spring/);
     watch.signal('SIGINT');
     expect((await watch.ended).code).toBe(0);
@@ -324,15 +324,15 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     ['a pause of what has ended', ['pause', 'spring'], /is finished; it cannot be paused/, /./],
     ['a cancel of what has ended', ['cancel', 'spring'], /is finished; it cannot be cancelled/, /./],
   ])('%s', async (_, args, words, hint) => {
-    await desk.write('broken.html', '<p>\nx\n{{#if a}}\n</p>');
-    await desk.write('cp949.txt', Buffer.from([0xb0, 0xa1, 0xb3, 0xaa]));
-    await desk.write('empty.csv', '');
-    await desk.write('noaddress.csv', 'a,b\n1,2\n');
+    await shell.write('broken.html', '<p>\nx\n{{#if a}}\n</p>');
+    await shell.write('cp949.txt', Buffer.from([0xb0, 0xa1, 0xb3, 0xaa]));
+    await shell.write('empty.csv', '');
+    await shell.write('noaddress.csv', 'a,b\n1,2\n');
     await fails(args, words, hint);
   });
 
   test('what cannot begin yet: start, send and preview of an empty draft, its pause and resume', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 0, { status: 'draft' });
+    const { name } = await runningCampaign(shell.fresh.database, 0, { status: 'draft' });
     await Promise.all([
       fails(['start', name], /has no recipients yet/, new RegExp(`sendstate import ${name}`)),
       fails(['send', name], /has no recipients yet/, new RegExp(`sendstate import ${name}`)),
@@ -347,9 +347,9 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
   test.each([[['invalid']], [['unconfirmed', 'expired']], [[]]])(
     'a send that ends with %j says how to see whom, and names no other outcome',
     async (outcomes) => {
-      const { campaignId, name } = await runningCampaign(desk.fresh.database, outcomes.length + 1);
+      const { campaignId, name } = await runningCampaign(shell.fresh.database, outcomes.length + 1);
       const query = (text: string, values: unknown[] = []) =>
-        desk.fresh.pool.query(text, [campaignId, ...values]);
+        shell.fresh.pool.query(text, [campaignId, ...values]);
       for (const [index, outcome] of ['suppressed', ...outcomes].entries()) {
         await query(
           `update recipient set send_state = 2, outcome = $3 where campaign_id = $1 and address = $2`,
@@ -370,23 +370,23 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     ['SMTP_URL', { SMTP_URL: 'localhost:25' }, /SMTP_URL|relay/i],
     ['DKIM_KEYS', { DKIM_KEYS: 'example.com:mail:/nope.pem' }, /DKIM key \/nope\.pem/],
   ])('a wrong %s stops who sends, and nobody who only looks, pauses or cancels', async (_, env, words) => {
-    const { name } = await runningCampaign(desk.fresh.database, 1, { rate: 0.001 });
+    const { name } = await runningCampaign(shell.fresh.database, 1, { rate: 0.001 });
     for (const verb of ['status', 'pause', 'resume', 'cancel']) {
-      const { code, stderr } = await desk.run([verb, name], { env });
+      const { code, stderr } = await shell.run([verb, name], { env });
       expect([verb, code, stderr]).toEqual([verb, 0, '']);
     }
-    const send = await desk.run(['send', name], { env });
+    const send = await shell.run(['send', name], { env });
     expect(send.code).toBe(1);
     expect(send.stderr).toMatch(words);
     // Beside what is to be said of the database.
-    const doctor = await desk.run(['doctor'], { env });
+    const doctor = await shell.run(['doctor'], { env });
     expect(doctor.code).toBe(1);
     expect(doctor.stdout).toMatch(/ok {4}counters/);
     expect(doctor.stdout).toMatch(words);
   });
 
   test('a port that is taken and a directory that is a file: capture', async () => {
-    const port = String(desk.relay.port);
+    const port = String(shell.relay.port);
     await fails(
       ['capture', '--port', port],
       /Cannot listen at 127\.0\.0\.1, port \d+: .*EADDRINUSE/,
@@ -400,10 +400,10 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
   });
 
   test('a paused campaign ends its send with 1 and its reason', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 2_000, { rate: 20 });
-    const send = await desk.start(['send', name]);
-    const before = desk.relay.accepted;
-    await desk.relay.waitFor(before + 3);
+    const { name } = await runningCampaign(shell.fresh.database, 2_000, { rate: 20 });
+    const send = await shell.start(['send', name]);
+    const before = shell.relay.accepted;
+    await shell.relay.waitFor(before + 3);
     await run('pause', name, '--reason', 'too early');
     const { code, stdout, stderr } = await send.ended;
     expect(stdout).toContain(`${name} is paused (too early)`);
@@ -414,11 +414,11 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
   });
 
   test('a relay that is not there: send waits and says so, doctor says what is wrong', async () => {
-    const { name } = await runningCampaign(desk.fresh.database, 20);
+    const { name } = await runningCampaign(shell.fresh.database, 20);
     const env = { SMTP_URL: 'smtp://127.0.0.1:1' };
     const [send, doctor] = await Promise.all([
-      desk.start(['send', name], { env }),
-      desk.run(['doctor'], { env }),
+      shell.start(['send', name], { env }),
+      shell.run(['doctor'], { env }),
     ]);
     expect(doctor.code).toBe(1);
     expect(doctor.stdout).toMatch(/WRONG relay: smtp:\/\/127\.0\.0\.1:1: connect ECONNREFUSED/);
@@ -431,7 +431,7 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
   });
 
   test('a database without tables, or with those of another version', async () => {
-    const empty = await startDesk({}, { migrated: false });
+    const empty = await startShell({}, { migrated: false });
     try {
       const before = await empty.run(['status']);
       expect(before.code).toBe(1);
@@ -449,8 +449,8 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
 });
 
 test('people come from a pipe as well', async () => {
-  const { name } = await runningCampaign(desk.fresh.database, 0, { status: 'draft' });
-  const { code, stdout } = await desk.run(['import', name, '-', '--no-rejects'], {
+  const { name } = await runningCampaign(shell.fresh.database, 0, { status: 'draft' });
+  const { code, stdout } = await shell.run(['import', name, '-', '--no-rejects'], {
     input: 'email;name\na@example.com;A\nb@example.com;B\n',
   });
   expect(stdout).toContain('Imported 2 of 2 rows');

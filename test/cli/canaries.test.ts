@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openDatabase } from '../../src/database/connect.ts';
 import { runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { greet, type ScriptedRelay, startScript } from '../support/smtp-script.ts';
 
 // A database server is made, and processes are started.
@@ -35,7 +35,7 @@ const clean = (text: string) => {
   for (const form of [...FORMS, ...KEY_LINES]) expect(text).not.toContain(form);
 };
 
-let desk: Desk;
+let shell: Shell;
 let relay: ScriptedRelay;
 let listener: Server;
 /** What the relay says to a login. */
@@ -44,7 +44,7 @@ const hooked: { signature: unknown; body: string }[] = [];
 
 beforeAll(async () => {
   expect(KEY_LINES.length).toBeGreaterThan(20);
-  desk = await startDesk();
+  shell = await startShell();
   relay = await startScript(async (peer) => {
     if (!(await greet(peer, 'PIPELINING', 'AUTH XOAUTH2'))) return;
     for (let line = await peer.line(); line !== null; line = await peer.line()) {
@@ -71,14 +71,14 @@ beforeAll(async () => {
     });
   });
   await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  await desk.write('dkim.pem', privateKey);
-  await desk.write('mail.txt', 'Dear {{name}}');
-  await desk.write('people.csv', 'email,name\nlee@example.com,Lee\n');
+  await shell.write('dkim.pem', privateKey);
+  await shell.write('mail.txt', 'Dear {{name}}');
+  await shell.write('people.csv', 'email,name\nlee@example.com,Lee\n');
 });
 afterAll(async () => {
   await relay.close();
   listener.close();
-  await desk.end();
+  await shell.end();
 });
 
 const env = () => ({
@@ -90,18 +90,18 @@ const env = () => ({
 });
 
 async function run(...args: string[]): Promise<number | null> {
-  const { code, stdout, stderr } = await desk.run(args, { env: env() });
+  const { code, stdout, stderr } = await shell.run(args, { env: env() });
   clean(stdout + stderr);
   return code;
 }
 
 async function tablesAreClean(): Promise<void> {
-  const { rows: tables } = await desk.fresh.pool.query<{ tablename: string }>(
+  const { rows: tables } = await shell.fresh.pool.query<{ tablename: string }>(
     "select tablename from pg_tables where schemaname = 'public'",
   );
   expect(tables.length).toBeGreaterThan(5);
   for (const { tablename: table } of tables)
-    for (const { row } of (await desk.fresh.pool.query(`select t::text as row from ${table} t`)).rows)
+    for (const { row } of (await shell.fresh.pool.query(`select t::text as row from ${table} t`)).rows)
       clean(row);
 }
 
@@ -132,7 +132,7 @@ test('a token of XOAUTH2, a usable DKIM key and the secret of hooks: in no outpu
 
 test('a relay that says the token back, also to nodemailer: it is replaced in every form', async () => {
   answer = `535 5.7.8 not with ${BEARER} or ${FORMS.slice(-2).join(' or ')}`;
-  await runningCampaign(desk.fresh.database, 3);
+  await runningCampaign(shell.fresh.database, 3);
   for (const more of [[], ['--transport', 'nodemailer'], ['--log', 'json']])
     expect(await run('work', '--drain', ...more)).toBe(1);
   expect(await run('doctor', '--relay', '--json')).toBe(1);
@@ -141,7 +141,7 @@ test('a relay that says the token back, also to nodemailer: it is replaced in ev
 });
 
 test('metrics of a worker, and the page with the right token, a wrong one and none', async () => {
-  const worker = await desk.start(['work', '--log', 'json', '--metrics-port', '0'], { env: env() });
+  const worker = await shell.start(['work', '--log', 'json', '--metrics-port', '0'], { env: env() });
   await worker.says(/http:\/\/[\d.:]+\/metrics/);
   const url = /http:\/\/[\d.:]+\/metrics/.exec(worker.stderr)?.[0] ?? '';
   const told = await (await fetch(url)).text();
@@ -151,7 +151,7 @@ test('metrics of a worker, and the page with the right token, a wrong one and no
   const ended = await worker.ended;
   clean(ended.stdout + ended.stderr);
 
-  const page = await desk.start(['serve', '--port', '0', '--json'], { env: env() });
+  const page = await shell.start(['serve', '--port', '0', '--json'], { env: env() });
   await page.says(/^\{"url"/m);
   const { url: site } = JSON.parse(page.stdout) as { url: string };
   for (const token of [TOKEN, `${TOKEN}-wrong`, null])
@@ -169,8 +169,8 @@ test('metrics of a worker, and the page with the right token, a wrong one and no
 test('the password of the embedded server: in no output but that of `db url`, and not in the server’s own log', async () => {
   const own = {
     DATABASE_URL: undefined,
-    SENDSTATE_DIR: path.join(desk.directory, 'server'),
-    SENDSTATE_EMBEDDED_OUTSIDE: path.join(desk.directory, 'outside'),
+    SENDSTATE_DIR: path.join(shell.directory, 'server'),
+    SENDSTATE_EMBEDDED_OUTSIDE: path.join(shell.directory, 'outside'),
     SENDSTATE_DEBUG: '1',
   };
   const said: string[] = [];
@@ -183,11 +183,11 @@ test('the password of the embedded server: in no output but that of `db url`, an
       ['db', 'status'],
       ['db', 'start', '--json'],
     ]) {
-      const { code, stdout, stderr } = await desk.run(args, { env: own });
+      const { code, stdout, stderr } = await shell.run(args, { env: own });
       expect(stderr + code).toMatch(/0$/);
       said.push(stdout, stderr);
     }
-    const url = new URL((await desk.run(['db', 'url'], { env: own })).stdout.trim());
+    const url = new URL((await shell.run(['db', 'url'], { env: own })).stdout.trim());
     const password = decodeURIComponent(url.password);
     expect(password.length).toBeGreaterThan(15);
     // What is wrong goes into the server's log: a login that is refused, a statement that is none.
@@ -197,12 +197,12 @@ test('the password of the embedded server: in no output but that of `db url`, an
     const database = await openDatabase(url.href);
     await expect(database.pool.query('select nonsense')).rejects.toThrow();
     await database.close();
-    const log = (await filesBelow(desk.directory)).filter((file) => file.endsWith('.log'));
+    const log = (await filesBelow(shell.directory)).filter((file) => file.endsWith('.log'));
     const logged = (await Promise.all(log.map((file) => readFile(file, 'utf8')))).join('\n');
     expect(logged).toContain('password authentication failed');
     for (const text of [...said, logged]) expect(text).not.toContain(password);
   } finally {
-    await desk.run(['db', 'stop'], { env: own });
+    await shell.run(['db', 'stop'], { env: own });
   }
 });
 

@@ -12,7 +12,7 @@ import { CaptureProcess } from '../../src/commands/demo-capture.ts';
 import { htmlPartOf } from '../../src/commands/demo-mail.ts';
 import { demoQueries, tableLines, widthOf } from '../../src/commands/demo-tables.ts';
 import { type Database, openDatabase } from '../../src/database/connect.ts';
-import { ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
+import { ensureEmbedded, stopEmbedded } from '../../src/embedded/embedded.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import { endProcesses, runCli, startCli } from '../support/process.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';

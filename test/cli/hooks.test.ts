@@ -10,7 +10,7 @@ import { type Happening, Hooks } from '../../src/hooks/hooks.ts';
 import { parseTarget } from '../../src/hooks/target.ts';
 import { blocksOf, textOf } from '../docs/markdown.ts';
 import { result, runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 interface Got {
@@ -61,8 +61,8 @@ async function listener(...codes: number[]): Promise<{ url: string; got: Got[] }
   return { url: await one.listen(), got: one.got };
 }
 
-async function desk(): Promise<Desk> {
-  const one = await startDesk();
+async function shell(): Promise<Shell> {
+  const one = await startShell();
   ends.push(() => one.end());
   return one;
 }
@@ -276,7 +276,7 @@ describe('failing', () => {
 
 describe('the command line', () => {
   test('send tells that it finished, once over all processes, and a hung URL delays nobody', async () => {
-    const { run, fresh } = await desk();
+    const { run, fresh } = await shell();
     const { campaignId, name } = await runningCampaign(fresh.database, 40);
     const told = await listener(200);
     const { code, stderr } = await run(
@@ -298,7 +298,7 @@ describe('the command line', () => {
   });
 
   test('work goes on while a URL hangs; an operator’s pause is told', async () => {
-    const { start, run, fresh, relay } = await desk();
+    const { start, run, fresh, relay } = await shell();
     const { name } = await runningCampaign(fresh.database, 5);
     const hung = await listener(0);
     const paused = await listener(200);
@@ -325,7 +325,7 @@ describe('the command line', () => {
   });
 
   test('a relay that stays away is told as failing, by a command', async () => {
-    const { start, fresh, directory } = await desk();
+    const { start, fresh, directory } = await shell();
     await runningCampaign(fresh.database, 5);
     const worker = await start(
       ['work', '--failing-after', '1', '--on-failing', 'cat > failing.json', '--lease', '2'],
@@ -345,7 +345,7 @@ describe('the command line', () => {
   });
 
   test('a hook that is neither URL nor command is wrong usage', async () => {
-    const { run } = await desk();
+    const { run } = await shell();
     const { code, stderr } = await run(['work', '--on-finished', 'http://']);
     expect(code).toBe(2);
     expect(stderr).toContain('The URL of the hook cannot be read');

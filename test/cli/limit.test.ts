@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 
-let desk: Desk;
+let shell: Shell;
 beforeAll(async () => {
-  desk = await startDesk({
+  shell = await startShell({
     policy: (recipient, nth) =>
       recipient === 'kim@example.com' && nth === 1
         ? { at: 'rcpt', reply: '450 4.2.0 come back later' }
         : null,
   });
 });
-afterAll(() => desk.end());
+afterAll(() => shell.end());
 
 const ok = async (...args: string[]) => {
-  const { code, stdout, stderr } = await desk.run(args);
+  const { code, stdout, stderr } = await shell.run(args);
   expect(code, stderr).toBe(0);
   return stdout;
 };
@@ -34,22 +34,22 @@ describe('limit', () => {
   });
 
   test('says what is wrong, and what to type', async () => {
-    const domain = await desk.run(['limit', 'kim@naver.com', '20/s']);
+    const domain = await shell.run(['limit', 'kim@naver.com', '20/s']);
     expect(domain).toMatchObject({ code: 1, stdout: '' });
     expect(domain.stderr).toMatch(/is not a domain\n.*after the @/);
-    const unknown = await desk.run(['limit', 'naver.com']);
+    const unknown = await shell.run(['limit', 'naver.com']);
     expect(unknown.stderr).toContain('sendstate limit naver.com 20/s');
     expect(unknown.code).toBe(1);
-    expect((await desk.run(['limit', 'naver.com', 'fast'])).code).toBe(2);
+    expect((await shell.run(['limit', 'naver.com', 'fast'])).code).toBe(2);
   });
 });
 
 describe('create --retry-after, history', () => {
   test('who was put off is tried again after that time, and history tells it', async () => {
-    await desk.write('text.hbs', 'Hello');
-    await desk.write('people.csv', 'email\nkim@example.com\nlee@example.com\n');
+    await shell.write('text.hbs', 'Hello');
+    await shell.write('people.csv', 'email\nkim@example.com\nlee@example.com\n');
     const template = ['--from', 'News <news@example.com>', '--subject', 'Hello', '--text', 'text.hbs'];
-    expect((await desk.run(['create', 'late', ...template, '--retry-after', '5h'])).code).toBe(2);
+    expect((await shell.run(['create', 'late', ...template, '--retry-after', '5h'])).code).toBe(2);
     await ok('create', 'soon', ...template, '--retry-after', '1s');
     await ok('import', 'soon', 'people.csv');
     await ok('send', 'soon');

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { CaptureOptions } from '../../src/smtp/capture.ts';
+import type { CaptureOptions } from '../../src/capture/capture.ts';
 import { runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 
-let desk: Desk;
-afterEach(() => desk.end());
+let shell: Shell;
+afterEach(() => shell.end());
 
 /** A relay that knows nobody whose number ends in 3, and repeats the address. */
 const PICKY: CaptureOptions = {
@@ -20,9 +20,9 @@ const linesOf = (stderr: string): Record<string, unknown>[] =>
 
 describe('log lines', () => {
   test('work without a terminal writes JSON, one line an event, and names nobody', async () => {
-    desk = await startDesk(PICKY);
-    const { campaignId, name } = await runningCampaign(desk.fresh.database, 20);
-    const { code, stdout, stderr } = await desk.run(['work', '--drain']);
+    shell = await startShell(PICKY);
+    const { campaignId, name } = await runningCampaign(shell.fresh.database, 20);
+    const { code, stdout, stderr } = await shell.run(['work', '--drain']);
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
     const lines = linesOf(stderr);
     for (const line of lines) {
@@ -45,12 +45,12 @@ describe('log lines', () => {
   });
 
   test('--log words is as on a terminal; --log pretty is a line for people with the fields', async () => {
-    desk = await startDesk();
-    const one = await runningCampaign(desk.fresh.database, 3);
-    const words = await desk.run(['work', '--drain', '--log', 'words']);
+    shell = await startShell();
+    const one = await runningCampaign(shell.fresh.database, 3);
+    const words = await shell.run(['work', '--drain', '--log', 'words']);
     expect(words.stderr).toBe(`${one.name}: started\n${one.name}: idle\n${one.name}: finished\n`);
-    const two = await runningCampaign(desk.fresh.database, 3);
-    const pretty = await desk.run(['work', '--drain', '--log=pretty']);
+    const two = await runningCampaign(shell.fresh.database, 3);
+    const pretty = await shell.run(['work', '--drain', '--log=pretty']);
     expect(pretty.stderr).toMatch(
       new RegExp(
         `^\\[\\d\\d:\\d\\d:\\d\\d\\] INFO.*: ${two.name}: finished \\{.*"campaignId":${two.campaignId}`,
@@ -61,21 +61,21 @@ describe('log lines', () => {
   });
 
   test('send speaks in words unless asked, and then its report stays on stdout', async () => {
-    desk = await startDesk();
-    const one = await runningCampaign(desk.fresh.database, 3);
-    expect((await desk.run(['send', one.name])).stderr).toBe('');
-    const two = await runningCampaign(desk.fresh.database, 3);
-    const json = await desk.run(['send', two.name, '--log', 'json']);
+    shell = await startShell();
+    const one = await runningCampaign(shell.fresh.database, 3);
+    expect((await shell.run(['send', one.name])).stderr).toBe('');
+    const two = await runningCampaign(shell.fresh.database, 3);
+    const json = await shell.run(['send', two.name, '--log', 'json']);
     expect(linesOf(json.stderr).map(({ event }) => event)).toContain('campaign');
     expect(json.stdout).toContain(`${two.name} is finished`);
   });
 
   test('who ended without a mail has a line, ten a second at most, named only when asked', async () => {
-    desk = await startDesk();
+    shell = await startShell();
     // A template that these rows do not fill.
     const broken = { text: 'Dear {{nickname}}' };
-    const one = await runningCampaign(desk.fresh.database, 300, broken);
-    const { stderr } = await desk.run(['work', '--drain']);
+    const one = await runningCampaign(shell.fresh.database, 300, broken);
+    const { stderr } = await shell.run(['work', '--drain']);
     const lines = linesOf(stderr).filter(({ event }) => event === 'result');
     expect(lines.length).toBeGreaterThanOrEqual(10);
     expect(lines.length).toBeLessThan(150);
@@ -91,17 +91,17 @@ describe('log lines', () => {
       reason: expect.stringContaining('nickname'),
     });
     expect(stderr).not.toContain('@');
-    await runningCampaign(desk.fresh.database, 3, broken);
-    const named = await desk.run(['work', '--drain', '--log-addresses']);
+    await runningCampaign(shell.fresh.database, 3, broken);
+    const named = await shell.run(['work', '--drain', '--log-addresses']);
     expect(named.stderr).toMatch(/"address":"person\d@example\.com"/);
   });
 
   test('what a stranger wrote cannot break a line or move the cursor', async () => {
-    desk = await startDesk();
-    const { pool, database } = desk.fresh;
+    shell = await startShell();
+    const { pool, database } = shell.fresh;
     const { campaignId } = await runningCampaign(database, 2);
     await pool.query(`update campaign set name = E'a\\u001b[2J\\n"b' where campaign_id = $1`, [campaignId]);
-    const { stderr } = await desk.run(['work', '--drain']);
+    const { stderr } = await shell.run(['work', '--drain']);
     expect(linesOf(stderr).length).toBeGreaterThan(3);
     expect(stderr).not.toContain('\u001b');
   });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createProgram } from '../../src/cli.ts';
 import { open } from '../../src/index.ts';
 import { runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { greet, type ScriptedRelay, startScript } from '../support/smtp-script.ts';
 
 const PASSWORD = 's3cr3t-pässword/+%';
@@ -18,17 +18,17 @@ const FORMS = [
   Buffer.from(`\0kim\0${PASSWORD}`).toString('base64'),
 ];
 
-let desk: Desk;
+let shell: Shell;
 let relay: ScriptedRelay;
 const role = `kim_${process.pid}`;
 /** What the relay says to a login. */
 let answer = '235 2.7.0 welcome';
 
 beforeAll(async () => {
-  desk = await startDesk();
-  await desk.fresh.pool.query(`create role ${role} login password '${PASSWORD}'`);
-  await desk.fresh.pool.query(`grant all on all tables in schema public to ${role}`);
-  await desk.fresh.pool.query(`grant all on all sequences in schema public to ${role}`);
+  shell = await startShell();
+  await shell.fresh.pool.query(`create role ${role} login password '${PASSWORD}'`);
+  await shell.fresh.pool.query(`grant all on all tables in schema public to ${role}`);
+  await shell.fresh.pool.query(`grant all on all sequences in schema public to ${role}`);
   relay = await startScript(async (peer) => {
     if (!(await greet(peer, 'PIPELINING', 'AUTH PLAIN LOGIN'))) return;
     for (;;) {
@@ -46,14 +46,14 @@ beforeAll(async () => {
       } else peer.say('250 2.0.0 Ok');
     }
   });
-  await desk.write('mail.txt', 'Dear {{name}}');
-  await desk.write('people.csv', 'email,name\nlee@example.com,Lee\n');
+  await shell.write('mail.txt', 'Dear {{name}}');
+  await shell.write('people.csv', 'email,name\nlee@example.com,Lee\n');
 });
 afterAll(async () => {
   await relay.close();
-  await desk.fresh.pool.query(`drop owned by ${role}`);
-  await desk.fresh.pool.query(`drop role ${role}`);
-  await desk.end();
+  await shell.fresh.pool.query(`drop owned by ${role}`);
+  await shell.fresh.pool.query(`drop role ${role}`);
+  await shell.end();
 });
 
 /** Every command, as it works and as it fails. What runs a server of its own is tested beside that server. */
@@ -95,7 +95,7 @@ const clean = (text: string) => {
 async function runAll(env: Record<string, string>, commands = COMMANDS): Promise<(number | null)[]> {
   const codes: (number | null)[] = [];
   for (const args of commands) {
-    const { code, stdout, stderr } = await desk.run(args, { env: { ...env, SENDSTATE_DEBUG: '1' } });
+    const { code, stdout, stderr } = await shell.run(args, { env: { ...env, SENDSTATE_DEBUG: '1' } });
     clean(stdout);
     clean(stderr);
     codes.push(code);
@@ -104,7 +104,7 @@ async function runAll(env: Record<string, string>, commands = COMMANDS): Promise
 }
 
 const databaseUrl = (password: string) => {
-  const url = new URL(desk.fresh.url);
+  const url = new URL(shell.fresh.url);
   url.username = role;
   url.password = password;
   return url.href;
@@ -112,12 +112,12 @@ const databaseUrl = (password: string) => {
 const smtpUrl = () => `smtp://kim:${ENCODED}@127.0.0.1:${relay.port}?auth-in-clear=yes&connections=1`;
 
 async function tablesAreClean(): Promise<void> {
-  const { rows: tables } = await desk.fresh.pool.query<{ tablename: string }>(
+  const { rows: tables } = await shell.fresh.pool.query<{ tablename: string }>(
     "select tablename from pg_tables where schemaname = 'public'",
   );
   expect(tables.length).toBeGreaterThan(5);
   for (const { tablename: table } of tables) {
-    const { rows } = await desk.fresh.pool.query(`select t::text as row from ${table} t`);
+    const { rows } = await shell.fresh.pool.query(`select t::text as row from ${table} t`);
     for (const { row } of rows) clean(row);
   }
 }
@@ -136,7 +136,7 @@ test('the relay refuses the login and says the password back, in every form', as
     Buffer.from(`\0kim\0${PASSWORD}`).toString('base64'),
   ];
   answer = `535 5.7.8 I do not know you with ${forms.join(' or ')}`;
-  await runningCampaign(desk.fresh.database, 3);
+  await runningCampaign(shell.fresh.database, 3);
   const codes = await runAll({ DATABASE_URL: databaseUrl(ENCODED), SMTP_URL: smtpUrl() }, [
     ['test', 'spring', '--to', 'me@example.com'],
     ['test', 'spring', '--to', 'me@example.com', '--json'],
@@ -161,9 +161,9 @@ test('the database refuses the login; the URLs are none', async () => {
 
 test('a DKIM key that cannot be used is not quoted', async () => {
   const canary = 'MIIc4naryOfTheDkimKey';
-  await desk.write('dkim.pem', `-----BEGIN PRIVATE KEY-----\n${canary}\n-----END PRIVATE KEY-----\n`);
+  await shell.write('dkim.pem', `-----BEGIN PRIVATE KEY-----\n${canary}\n-----END PRIVATE KEY-----\n`);
   for (const keys of ['example.com:mail:dkim.pem', `example.com:mail:${canary}`, canary]) {
-    const { code, stdout, stderr } = await desk.run(['doctor', '--relay'], {
+    const { code, stdout, stderr } = await shell.run(['doctor', '--relay'], {
       env: { DKIM_KEYS: keys, SENDSTATE_DEBUG: '1' },
     });
     expect(code).toBe(1);
@@ -173,9 +173,9 @@ test('a DKIM key that cannot be used is not quoted', async () => {
 });
 
 test('who looks at the processes of a machine sees no password', async () => {
-  await runningCampaign(desk.fresh.database, 1);
+  await runningCampaign(shell.fresh.database, 1);
   const env = { DATABASE_URL: databaseUrl(ENCODED), SMTP_URL: smtpUrl() };
-  const cli = await desk.start(['work', '--processes', '2'], { env });
+  const cli = await shell.start(['work', '--processes', '2'], { env });
   const children = () => readFile(`/proc/${cli.pid}/task/${cli.pid}/children`, 'utf8');
   await expect.poll(children, { timeout: 20_000 }).toMatch(/\d/);
   for (const pid of [String(cli.pid), ...(await children()).trim().split(' ')]) {

@@ -1,17 +1,17 @@
 import { afterEach, expect, test } from 'vitest';
 import { runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { startProxy, through } from '../support/proxy.ts';
 import { ACTION, asking, FORM, startViewer } from '../support/web.ts';
 
 const TOKEN = '7f3c0d8e5b1a4f62937d1c0b8a6e4d25';
 const REMOTE = '127.0.0.1';
 
-let desk: Desk;
-afterEach(() => desk.end());
+let shell: Shell;
+afterEach(() => shell.end());
 
 async function startPage(more: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
-  const cli = await desk.start(['serve', '--port', '0', '--json', ...more], { env });
+  const cli = await shell.start(['serve', '--port', '0', '--json', ...more], { env });
   await cli.says(/^\{"url"/m);
   const { url } = JSON.parse(cli.stdout) as { url: string };
   const press = async (name: string, verb: string, headers = {}) =>
@@ -40,8 +40,8 @@ const linesOf = (stderr: string): Record<string, unknown>[] =>
     });
 
 test('without a terminal serve writes JSON: its start and end, wrong tokens, and who pressed what', async () => {
-  desk = await startDesk();
-  const { name } = await runningCampaign(desk.fresh.database, 3);
+  shell = await startShell();
+  const { name } = await runningCampaign(shell.fresh.database, 3);
   const page = await startPage([], { SENDSTATE_TOKEN: TOKEN });
   const login = (token: string) =>
     asking(`${page.url}/login`, { method: 'POST', headers: FORM, body: `token=${token}` });
@@ -107,10 +107,10 @@ test('without a terminal serve writes JSON: its start and end, wrong tokens, and
 });
 
 test('a database that is lost and comes back while somebody looks has a line each', async () => {
-  desk = await startDesk();
-  const proxy = await startProxy(Number(new URL(desk.fresh.url).port));
+  shell = await startShell();
+  const proxy = await startProxy(Number(new URL(shell.fresh.url).port));
   try {
-    const page = await startPage([], { DATABASE_URL: through(desk.fresh.url, proxy) });
+    const page = await startPage([], { DATABASE_URL: through(shell.fresh.url, proxy) });
     const viewer = await startViewer(`${page.url}/api/events`);
     const told = (event: string) => viewer.heard.filter((heard) => heard.event === event).length;
     await expect.poll(() => told('state'), { timeout: 30_000 }).toBe(1);
@@ -128,9 +128,9 @@ test('a database that is lost and comes back while somebody looks has a line eac
 }, 120_000);
 
 test('an error that nobody foresaw has a line with code and message, without the address asked for', async () => {
-  desk = await startDesk();
+  shell = await startShell();
   const page = await startPage();
-  await desk.fresh.pool.query('alter table recipient rename to elsewhere');
+  await shell.fresh.pool.query('alter table recipient rename to elsewhere');
   const { status, body } = await asking(`${page.url}/api/search?address=kim@example.com`);
   expect({ status, body: JSON.parse(body) }).toMatchObject({ status: 500, body: { code: 'unexpected' } });
   const { stderr } = await page.end();
@@ -147,8 +147,8 @@ test('an error that nobody foresaw has a line with code and message, without the
 });
 
 test('--log words says the same to people, and names an address only when asked', async () => {
-  desk = await startDesk();
-  const { name } = await runningCampaign(desk.fresh.database, 3);
+  shell = await startShell();
+  const { name } = await runningCampaign(shell.fresh.database, 3);
   const said = async (more: readonly string[]) => {
     const page = await startPage(['--log', 'words', ...more]);
     expect(await page.press(name, 'pause')).toBe(200);

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { width } from '../../src/progress/watch.ts';
+import { width } from '../../src/report/progress-bar.ts';
 import { runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { endProcesses, startCli } from '../support/process.ts';
 import { startProxy, through } from '../support/proxy.ts';
 
@@ -16,20 +16,20 @@ const COLOUR = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m`);
 /** Home, to the end of the line, below. */
 const MOVES = new RegExp(`${String.fromCharCode(27)}\\[[HKJ]`, 'g');
 
-let desk: Desk;
-afterEach(() => desk.end());
+let shell: Shell;
+afterEach(() => shell.end());
 
 /** A campaign that is over, so that watching ends after one look. */
 async function over(): Promise<string> {
-  const { name } = await runningCampaign(desk.fresh.database, 25);
-  expect((await desk.run(['send', name])).code).toBe(0);
+  const { name } = await runningCampaign(shell.fresh.database, 25);
+  expect((await shell.run(['send', name])).code).toBe(0);
   return name;
 }
 
 test('status --watch in a pipe prints plain lines, no escape sequence', async () => {
-  desk = await startDesk();
+  shell = await startShell();
   const name = await over();
-  const { code, stdout, stderr } = await desk.run(['status', name, '--watch']);
+  const { code, stdout, stderr } = await shell.run(['status', name, '--watch']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toContain(`${name} is finished\n`);
   expect(stdout).toContain('25 sent');
@@ -37,17 +37,17 @@ test('status --watch in a pipe prints plain lines, no escape sequence', async ()
 });
 
 test('status --watch waits for a database that is away, and goes on to the end', async () => {
-  desk = await startDesk();
-  const { name } = await runningCampaign(desk.fresh.database, 3, { status: 'paused' });
-  const link = await startProxy(Number(new URL(desk.fresh.url).port));
+  shell = await startShell();
+  const { name } = await runningCampaign(shell.fresh.database, 3, { status: 'paused' });
+  const link = await startProxy(Number(new URL(shell.fresh.url).port));
   try {
-    const env = { DATABASE_URL: through(desk.fresh.url, link) };
+    const env = { DATABASE_URL: through(shell.fresh.url, link) };
     const watching = await startCli(['status', name, '--watch'], { env });
     await expect.poll(() => watching.stdout, { timeout: 20_000 }).toContain(`${name} is paused`);
     link.refuse();
     await watching.says(/looking again/);
     link.accept();
-    await desk.fresh.pool.query(
+    await shell.fresh.pool.query(
       `update campaign set status = 'finished', finished_at = now() where name = $1`,
       [name],
     );
@@ -69,13 +69,13 @@ const SCRIPT = '/usr/bin/script';
 async function onTerminal(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
   const command = `stty cols 80 rows 24; exec '${process.execPath}' '${CLI}' ${args.join(' ')}`;
   const child = spawn(SCRIPT, ['-qec', command, '/dev/null'], {
-    cwd: desk.directory,
+    cwd: shell.directory,
     env: {
       PATH: process.env.PATH,
-      HOME: desk.directory,
+      HOME: shell.directory,
       LANG: 'C.UTF-8',
       TERM: 'xterm',
-      ...desk.env,
+      ...shell.env,
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -90,7 +90,7 @@ async function onTerminal(args: readonly string[], env: Record<string, string> =
 }
 
 test('on a terminal of 80 columns it is a screen that fits, with colours unless NO_COLOR', async () => {
-  desk = await startDesk();
+  shell = await startShell();
   if (!existsSync(SCRIPT) && process.env.CI === undefined) {
     process.stderr.write(`${SCRIPT} is not on this machine: nothing is shown on a real terminal\n`);
     return;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inTransaction } from '../../src/database/connect.ts';
 import { history, retry, type Sendstate } from '../../src/index.ts';
-import { claimDue, claimFresh } from '../../src/sending/claim.ts';
-import { LOGGED_REPLY, MOST_LOGGED, record } from '../../src/sending/record.ts';
-import { rescue } from '../../src/sending/rescue.ts';
-import { reasonOf, released } from '../../src/sending/retry.ts';
-import { type Claim, type Outcome, RETRYABLE, type Result } from '../../src/sending/states.ts';
+import { type Claim, type Outcome, RETRYABLE, type Result } from '../../src/model/states.ts';
+import { claimDue, claimFresh } from '../../src/queue/claim.ts';
+import { LOGGED_REPLY, MOST_LOGGED, record } from '../../src/queue/record.ts';
+import { rescue } from '../../src/queue/rescue.ts';
+import { reasonOf, released } from '../../src/worker/retry.ts';
 import { countersAgree, registered, result, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 

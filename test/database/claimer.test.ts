@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Claimer } from '../../src/sending/claimer.ts';
-import { record } from '../../src/sending/record.ts';
-import type { Claim } from '../../src/sending/states.ts';
+import type { Claim } from '../../src/model/states.ts';
+import { record } from '../../src/queue/record.ts';
+import { Claimer } from '../../src/worker/claimer.ts';
 import { registered, result, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 

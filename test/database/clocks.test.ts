@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { claimFresh } from '../../src/sending/claim.ts';
-import { DomainLimits, writeLimit } from '../../src/sending/domain-limit.ts';
-import { drawTurns } from '../../src/sending/domain-pace.ts';
-import { type Clocks, Heartbeat } from '../../src/sending/heartbeat.ts';
-import { drawTokens } from '../../src/sending/pace.ts';
-import { RelayPace } from '../../src/sending/relay-pace.ts';
-import { rescue } from '../../src/sending/rescue.ts';
+import { claimFresh } from '../../src/queue/claim.ts';
+import { DomainLimits, writeLimit } from '../../src/queue/domain-limit.ts';
+import { drawTurns } from '../../src/queue/domain-pace.ts';
+import { type Clocks, Heartbeat } from '../../src/queue/heartbeat.ts';
+import { drawTokens } from '../../src/queue/pace.ts';
+import { rescue } from '../../src/queue/rescue.ts';
+import { RelayPace } from '../../src/relays/relay-pace.ts';
 import { registered, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 

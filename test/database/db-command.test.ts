@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { registerDb } from '../../src/commands/db.ts';
 import { loadConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/database/connect.ts';
-import { stopEmbedded } from '../../src/database/embedded.ts';
+import { stopEmbedded } from '../../src/embedded/embedded.ts';
 import { endProcesses, runCli } from '../support/process.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 

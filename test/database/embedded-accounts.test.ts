@@ -5,10 +5,10 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/connect.ts';
-import { stopEmbedded } from '../../src/database/embedded.ts';
-import { chooseAccount } from '../../src/database/embedded-account.ts';
-import { copyBinaries, findBinaries, whyNotRunnable } from '../../src/database/embedded-binaries.ts';
-import type { Account } from '../../src/database/embedded-run.ts';
+import { chooseAccount } from '../../src/embedded/account.ts';
+import { copyBinaries, findBinaries, whyNotRunnable } from '../../src/embedded/binaries.ts';
+import { stopEmbedded } from '../../src/embedded/embedded.ts';
+import type { Account } from '../../src/embedded/run.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -72,7 +72,7 @@ async function call(
   const options = { directory, outside: path.join(scratch, 'outside'), settings: { fsync: 'off' } };
   used.push(options);
   const program = `
-    import { ensureEmbedded, embeddedStatus, stopEmbedded } from ${JSON.stringify(path.join(project, 'src/database/embedded.ts'))};
+    import { ensureEmbedded, embeddedStatus, stopEmbedded } from ${JSON.stringify(path.join(project, 'src/embedded/embedded.ts'))};
     const options = ${JSON.stringify(options)};
     try {
       const answer = ${what === 'stop'} ? { stopped: await stopEmbedded(options) }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { withLock } from '../../src/database/embedded-lock.ts';
+import { withLock } from '../../src/embedded/lock.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 let directory: string;

@@ -5,7 +5,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/database/connect.ts';
-import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
+import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/embedded/embedded.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 /** Speed only: what these tests kill is never the machine. */

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import iconv from 'iconv-lite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SendstateError } from '../../src/errors.ts';
-import type { ImportOptions } from '../../src/recipients/import.ts';
+import type { ImportOptions } from '../../src/import/import.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import {
   type Folder,

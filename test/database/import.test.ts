@@ -4,8 +4,8 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import iconv from 'iconv-lite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { duplicateInFile, duplicateInTable } from '../../src/recipients/chunk.ts';
-import type { ImportPreview, ImportProgress } from '../../src/recipients/import.ts';
+import { duplicateInFile, duplicateInTable } from '../../src/import/chunk.ts';
+import type { ImportPreview, ImportProgress } from '../../src/import/import.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import {
   type Folder,

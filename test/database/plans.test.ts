@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { INDEX_ORDER, type Statement } from '../../src/database/prepare.ts';
-import { CLAIM_DUE, CLAIM_FRESH, claimFresh } from '../../src/sending/claim.ts';
-import { DRAW } from '../../src/sending/domain-pace.ts';
-import { RECORD, RECORD_AND_LOG, record } from '../../src/sending/record.ts';
-import { RESCUE } from '../../src/sending/rescue.ts';
-import type { Claim } from '../../src/sending/states.ts';
+import type { Claim } from '../../src/model/states.ts';
+import { CLAIM_DUE, CLAIM_FRESH, claimFresh } from '../../src/queue/claim.ts';
+import { DRAW } from '../../src/queue/domain-pace.ts';
+import { RECORD, RECORD_AND_LOG, record } from '../../src/queue/record.ts';
+import { RESCUE } from '../../src/queue/rescue.ts';
 import { registered, result, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 

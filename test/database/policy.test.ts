@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { endSenders, type Sender, startSender } from '../support/sender.ts';

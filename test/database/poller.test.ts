@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { cancel, SendstateError, send } from '../../src/index.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { addPeople, countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { startProxy, through } from '../support/proxy.ts';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { setLimit } from '../../src/index.ts';
-import { CATCH_UP_SECONDS } from '../../src/sending/domain-pace.ts';
-import { BURST_SECONDS } from '../../src/sending/pace.ts';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { CATCH_UP_SECONDS } from '../../src/queue/domain-pace.ts';
+import { BURST_SECONDS } from '../../src/queue/pace.ts';
 import { addPeople, countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { endSenders, startSender } from '../support/sender.ts';

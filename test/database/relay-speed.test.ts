@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { relayActivity } from '../../src/progress/queries.ts';
-import { BURST_SECONDS } from '../../src/sending/pace.ts';
-import { RELAY_BURST_SECONDS } from '../../src/sending/relay-pace.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
+import { BURST_SECONDS } from '../../src/queue/pace.ts';
+import { RELAY_BURST_SECONDS } from '../../src/relays/relay-pace.ts';
+import { relayActivity } from '../../src/report/progress.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { endProcesses, startCli } from '../support/process.ts';

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { status } from '../../src/index.ts';
-import { relayActivity } from '../../src/progress/queries.ts';
-import { Gate } from '../../src/sending/gate.ts';
-import { RelayReport } from '../../src/sending/relay-report.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { Gate } from '../../src/relays/gate.ts';
+import { RelayReport } from '../../src/relays/relay-report.ts';
+import { relayActivity } from '../../src/report/progress.ts';
 import { countersAgree, registered, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { type BadLink, startProxy, through } from '../support/proxy.ts';

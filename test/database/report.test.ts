@@ -1,21 +1,21 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { report } from '../../src/api/report.ts';
 import { openDatabase } from '../../src/database/connect.ts';
-import { readReport } from '../../src/progress/report.ts';
-import { claimFresh } from '../../src/sending/claim.ts';
-import { record } from '../../src/sending/record.ts';
-import { report } from '../../src/verbs/report.ts';
+import { claimFresh } from '../../src/queue/claim.ts';
+import { record } from '../../src/queue/record.ts';
+import { readReport } from '../../src/report/report.ts';
 import { registered, result, runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 
-let desk: Desk;
+let shell: Shell;
 beforeAll(async () => {
-  desk = await startDesk();
+  shell = await startShell();
 });
-afterAll(() => desk.end());
+afterAll(() => shell.end());
 
 /** Forty people: 30 sent, 6 rejected, 2 in doubt and held, 2 waiting. */
 async function halfDone(): Promise<string> {
-  const { fresh } = desk;
+  const { fresh } = shell;
   const { campaignId, name } = await runningCampaign(fresh.database, 40);
   await fresh.pool.query(
     `update recipient set address = replace(address, 'example.com', 'naver.example') where campaign_id = $1 and recipient_id % 2 = 0`,
@@ -38,7 +38,7 @@ async function halfDone(): Promise<string> {
 test('its sums are those of the table', async () => {
   const name = await halfDone();
   const found = await report(
-    { database: desk.fresh.database, embedded: false, close: async () => undefined },
+    { database: shell.fresh.database, embedded: false, close: async () => undefined },
     name,
   );
   expect(found.progress).toMatchObject({ total: 40, done: 38, claimed: 2 });
@@ -58,7 +58,7 @@ test('its sums are those of the table', async () => {
 });
 
 test('what happens while it is read is not in it', async () => {
-  const { fresh } = desk;
+  const { fresh } = shell;
   const name = await halfDone();
   const other = await openDatabase(fresh.url, { max: 1 });
   const client = await fresh.pool.connect();
@@ -83,7 +83,7 @@ test('what happens while it is read is not in it', async () => {
 test('one to send on shows no address, in no format', async () => {
   const name = await halfDone();
   for (const format of ['html', 'md', 'json', 'csv']) {
-    const { stdout } = await desk.run(['report', name, '--mask', '--format', format]);
+    const { stdout } = await shell.run(['report', name, '--mask', '--format', format]);
     expect(stdout).not.toMatch(/person\d+@/);
     expect(stdout).toContain('example.com');
   }
@@ -91,37 +91,37 @@ test('one to send on shows no address, in no format', async () => {
 
 test('the command writes it in each format', async () => {
   const name = await halfDone();
-  const html = await desk.run(['report', name, '--out', 'report.html']);
+  const html = await shell.run(['report', name, '--out', 'report.html']);
   expect(html).toMatchObject({ code: 0, stdout: '' });
-  expect(await desk.read('report.html')).toContain('<svg');
-  const printed = async (format: string) => (await desk.run(['report', name, '--format', format])).stdout;
+  expect(await shell.read('report.html')).toContain('<svg');
+  const printed = async (format: string) => (await shell.run(['report', name, '--format', format])).stdout;
   expect(JSON.parse(await printed('json'))).toMatchObject({ progress: { name, total: 40 }, maybeSent: 2 });
   expect(await printed('md')).toContain('| 6 | rejected |');
   expect(await printed('csv')).toContain('outcome,sent,,30');
-  const nowhere = await desk.run(['report', name, '--out', 'no/x.html']);
+  const nowhere = await shell.run(['report', name, '--out', 'no/x.html']);
   expect(nowhere.code).toBe(1);
   expect(nowhere.stderr).toMatch(/Cannot write no\/x\.html.*\nName a file/s);
-  expect((await desk.run(['report', 'nobody'])).stderr).toContain('nobody');
+  expect((await shell.run(['report', 'nobody'])).stderr).toContain('nobody');
 });
 
 test.each(['html', 'md', 'json', 'csv'])(
   '%s is the same on stdout and in a file, byte for byte, and holds nothing that a terminal obeys',
   async (format) => {
     const name = await halfDone();
-    await desk.fresh.pool.query(
+    await shell.fresh.pool.query(
       `update failure set reason = E'550 \u001b[2J\u009b\r\n가' where campaign_id = (select campaign_id from campaign where name = $1)`,
       [name],
     );
     // A finished one, so that the two do not differ by the moment in which they were made.
-    await desk.fresh.pool.query(
+    await shell.fresh.pool.query(
       `update campaign set status = 'finished', finished_at = now() where name = $1`,
       [name],
     );
     const file = `same.${format}`;
-    expect((await desk.run(['report', name, '--format', format, '--out', file])).code).toBe(0);
-    const { stdout } = await desk.run(['report', name, '--format', format]);
+    expect((await shell.run(['report', name, '--format', format, '--out', file])).code).toBe(0);
+    const { stdout } = await shell.run(['report', name, '--format', format]);
     const still = (text: string) => text.replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?/g, 'TIME');
-    expect(still(stdout)).toBe(still(await desk.read(file)));
+    expect(still(stdout)).toBe(still(await shell.read(file)));
     expect(stdout).not.toMatch(/(?![\n\r\t])\p{Cc}/u);
     expect(stdout).toContain('가');
     if (format === 'csv') expect(stdout.split('\r\n').length).toBe(stdout.split('\n').length);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
-import { CAMPAIGN_STATUSES, OUTCOMES, TABLES, type Tables } from '../../src/database/tables.ts';
+import { TABLES, type Tables } from '../../src/database/tables.ts';
+import { CAMPAIGN_STATUSES, OUTCOMES } from '../../src/model/states.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 
 let fresh: FreshDatabase;

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cancelCampaign, pauseCampaign, resumeCampaign } from '../../src/campaigns/life.ts';
-import { retryOutcome, sweepCancelled } from '../../src/campaigns/sweep.ts';
-import { readFailures, readProgress, readRecipients, readWorkers } from '../../src/progress/queries.ts';
-import { claimDue, claimFresh } from '../../src/sending/claim.ts';
-import { Heartbeat } from '../../src/sending/heartbeat.ts';
-import { record } from '../../src/sending/record.ts';
-import { rescue } from '../../src/sending/rescue.ts';
-import { reasonOf } from '../../src/sending/retry.ts';
-import type { Claim, Outcome } from '../../src/sending/states.ts';
+import type { Claim, Outcome } from '../../src/model/states.ts';
+import { claimDue, claimFresh } from '../../src/queue/claim.ts';
+import { Heartbeat } from '../../src/queue/heartbeat.ts';
+import { record } from '../../src/queue/record.ts';
+import { rescue } from '../../src/queue/rescue.ts';
+import { retryOutcome, sweepCancelled } from '../../src/queue/sweep.ts';
+import { readFailures, readProgress, readRecipients, readWorkers } from '../../src/report/progress.ts';
+import { reasonOf } from '../../src/worker/retry.ts';
 import { addPeople, countersAgree, registered, result, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { cancel, pause, resume, retry, start, status } from '../../src/index.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { addPeople, countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { type BadLink, startProxy, through } from '../support/proxy.ts';

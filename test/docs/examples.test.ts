@@ -1,8 +1,8 @@
 import { parse } from 'csv-parse/sync';
 import { expect, test } from 'vitest';
 import { COLUMNS, PEOPLE, peopleCsv } from '../../examples/make-people.ts';
+import { parseAddress } from '../../src/import/address.ts';
 import { variables } from '../../src/message/template.ts';
-import { parseAddress } from '../../src/recipients/addresses.ts';
 import { textOf } from './markdown.ts';
 
 const csv = textOf('examples/people.csv');

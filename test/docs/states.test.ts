@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CAMPAIGN_STATUSES } from '../../src/database/tables.ts';
 import { cancel, pause, resume, type Sendstate, start } from '../../src/index.ts';
-import { RELAY_STATES } from '../../src/sending/gate.ts';
-import { type CampaignStatus, OUTCOMES, RETRYABLE, type SendState } from '../../src/sending/states.ts';
+import {
+  CAMPAIGN_STATUSES,
+  type CampaignStatus,
+  OUTCOMES,
+  RETRYABLE,
+  type SendState,
+} from '../../src/model/states.ts';
+import { RELAY_STATES } from '../../src/relays/gate.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { codeIn, sectionOf, tablesOf, textOf } from './markdown.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { countersAgree, runningCampaign, type TestCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { endSenders, type Sender, startSender } from '../support/sender.ts';

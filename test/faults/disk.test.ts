@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { openDatabase } from '../../src/database/connect.ts';
-import { run } from '../../src/database/embedded-run.ts';
 import { migrate } from '../../src/database/migrate.ts';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { run } from '../../src/embedded/run.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type OwnServer, startServer } from '../support/cluster.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { Presence } from '../../src/sending/presence.ts';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
+import { Presence } from '../../src/worker/presence.ts';
 import { countersAgree, registered, runningCampaign } from '../support/campaign.ts';
 import { type OwnServer, type Standby, startServer, startStandby } from '../support/cluster.ts';
 import { FLAGS } from '../support/crash.ts';

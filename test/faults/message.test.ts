@@ -1,15 +1,15 @@
 import { rm } from 'node:fs/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Composer, compileMessage } from '../../src/message/compose.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 
 // Processes are started and leases run out: a few seconds, and many on a machine that does other things as well.
 vi.setConfig({ testTimeout: 90_000 });
 
-let desk: Desk | undefined;
+let shell: Shell | undefined;
 afterEach(async () => {
-  await desk?.end();
-  desk = undefined;
+  await shell?.end();
+  shell = undefined;
 });
 
 /** CPU time that such a row may cost, seconds, on a slow machine; without bounds it is a minute to hours. */
@@ -106,22 +106,22 @@ describe('a template that explodes', () => {
   });
 
   test('one row of a campaign: it alone ends as invalid, everybody else gets the mail', async () => {
-    desk = await startDesk();
-    await desk.write('t.txt', '{{#each l}}{{#each @root.l}}x{{/each}}{{/each}}');
+    shell = await startShell();
+    await shell.write('t.txt', '{{#each l}}{{#each @root.l}}x{{/each}}{{/each}}');
     expect(
-      (await desk.run(['create', 'boom', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt']))
+      (await shell.run(['create', 'boom', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt']))
         .code,
     ).toBe(0);
-    await desk.fresh.pool.query(
+    await shell.fresh.pool.query(
       `insert into recipient (campaign_id, address, vars)
        select campaign_id, 'p' || i || '@example.com', jsonb_build_object('l', (select jsonb_agg(0) from generate_series(1, case i when 7 then 5000 else 2 end)))
        from campaign, generate_series(1, 20) i`,
     );
-    await desk.fresh.pool.query(
+    await shell.fresh.pool.query(
       'insert into counter (campaign_id, worker_id, lane, waiting) select campaign_id, 0, 0, 20 from campaign',
     );
-    await desk.run(['send', 'boom']);
-    const { rows } = await desk.fresh.pool.query(
+    await shell.run(['send', 'boom']);
+    const { rows } = await shell.fresh.pool.query(
       'select outcome, count(*), min(reply) as reply from recipient group by outcome order by outcome',
     );
     expect(rows).toMatchObject([
@@ -134,12 +134,12 @@ describe('a template that explodes', () => {
 test('a window full of the dearest rows, and a short lease: nobody is presumed dead, and all end as invalid', {
   timeout: 240_000,
 }, async () => {
-  desk = await startDesk();
-  const { pool } = desk.fresh;
+  shell = await startShell();
+  const { pool } = shell.fresh;
   // Each goes to the bound of the steps: together they take longer than the lease.
-  await desk.write('t.txt', `{{#each l}}${'{{#if @first}}{{/if}}'.repeat(2000)}{{/each}}`);
+  await shell.write('t.txt', `{{#each l}}${'{{#if @first}}{{/if}}'.repeat(2000)}{{/each}}`);
   const create = ['create', 'dear', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt'];
-  expect((await desk.run(create)).code).toBe(0);
+  expect((await shell.run(create)).code).toBe(0);
   await pool.query(
     `insert into recipient (campaign_id, address, vars)
      select campaign_id, 'p' || i || '@example.com', jsonb_build_object('l', (select jsonb_agg(0) from generate_series(1, 9999)))
@@ -148,9 +148,9 @@ test('a window full of the dearest rows, and a short lease: nobody is presumed d
   await pool.query(
     'insert into counter (campaign_id, worker_id, lane, waiting) select campaign_id, 0, 0, 80 from campaign',
   );
-  await desk.run(['start', 'dear']);
+  await shell.run(['start', 'dear']);
   const workers = ['work', '--drain', '--lease', '5', '--batch', '40', '--window', '80'];
-  const ended = await Promise.all([desk.run(workers), desk.run(workers)]);
+  const ended = await Promise.all([shell.run(workers), shell.run(workers)]);
   expect(ended.map(({ code }) => code)).toEqual([0, 0]);
   const { rows } = await pool.query('select outcome, count(*) from recipient group by outcome');
   expect(rows).toEqual([{ outcome: 'invalid', count: 80 }]);
@@ -161,8 +161,8 @@ test('a window full of the dearest rows, and a short lease: nobody is presumed d
 });
 
 describe('an attachment that vanished', () => {
-  const campaign = async (): Promise<Desk> => {
-    const made = await startDesk({ keep: 5 });
+  const campaign = async (): Promise<Shell> => {
+    const made = await startShell({ keep: 5 });
     await made.write('a.txt', 'the first file');
     await made.write('b.txt', 'the second file');
     await made.write('t.txt', 'Hello');
@@ -185,23 +185,23 @@ describe('an attachment that vanished', () => {
   };
 
   test('from the disk: the mail has it all the same, because the bytes are in the database', async () => {
-    desk = await campaign();
-    await rm(`${desk.directory}/a.txt`);
-    expect((await desk.run(['send', 'files'])).code).toBe(0);
-    const [mail] = desk.relay.mails;
+    shell = await campaign();
+    await rm(`${shell.directory}/a.txt`);
+    expect((await shell.run(['send', 'files'])).code).toBe(0);
+    const [mail] = shell.relay.mails;
     expect(mail?.raw.toString()).toContain(Buffer.from('the first file').toString('base64'));
   });
 
   test('from the table: the campaign pauses and says so, and nobody gets a mail without it', async () => {
-    desk = await campaign();
-    await desk.fresh.pool.query(`delete from attachment where filename = 'b.txt'`);
-    const sent = await desk.run(['send', 'files']);
+    shell = await campaign();
+    await shell.fresh.pool.query(`delete from attachment where filename = 'b.txt'`);
+    const sent = await shell.run(['send', 'files']);
     expect(sent.code).toBe(1);
     expect(sent.stderr).toContain('1 of 2 attachments are gone');
-    const { rows } = await desk.fresh.pool.query('select status, status_reason from campaign');
+    const { rows } = await shell.fresh.pool.query('select status, status_reason from campaign');
     expect(rows).toMatchObject([
       { status: 'paused', status_reason: expect.stringContaining('attachments are gone') },
     ]);
-    expect(desk.relay.accepted).toBe(0);
+    expect(shell.relay.accepted).toBe(0);
   });
 });

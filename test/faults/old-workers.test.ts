@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { openDatabase } from '../../src/database/connect.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { countersAgree, runningCampaign, type TestCampaign } from '../support/campaign.ts';
 import { FLAGS, WINDOW } from '../support/crash.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { countersAgree } from '../support/campaign.ts';
 import { FLAGS } from '../support/crash.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { open, parseRelay, work } from '../../src/index.ts';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { blocksOf, textOf } from '../docs/markdown.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';

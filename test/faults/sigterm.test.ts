@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
-import { type Desk, startDesk } from '../support/cli.ts';
+import { type Shell, startShell } from '../support/cli.ts';
 import { FLAGS, type Scene, startScene } from '../support/crash.ts';
 import type { FreshDatabase } from '../support/database.ts';
 import type { CliProcess } from '../support/process.ts';
@@ -20,11 +20,11 @@ vi.setConfig({ testTimeout: 90_000 });
  */
 
 let scene: Scene | undefined;
-let desk: Desk | undefined;
+let shell: Shell | undefined;
 afterEach(async () => {
   await scene?.end();
-  await desk?.end();
-  [scene, desk] = [undefined, undefined];
+  await shell?.end();
+  [scene, shell] = [undefined, undefined];
 });
 
 /** Does something while somebody else's transaction holds what the statement locks. */
@@ -211,44 +211,44 @@ async function goesOnWith(here: Scene, rescuer: CliProcess, campaignId: number):
 
 describe('SIGTERM to another command', () => {
   test('import: nothing is imported, no file is left, and the next import takes everybody', async () => {
-    desk = await startDesk();
-    await desk.write('t.txt', 'Hello');
-    await desk.run(['create', 'list', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt']);
+    shell = await startShell();
+    await shell.write('t.txt', 'Hello');
+    await shell.run(['create', 'list', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt']);
     const rows = Array.from({ length: 20_000 }, (_, n) => `p${n}@example.com,Name\nnobody${n},x\n`).join('');
-    await desk.write('people.csv', `email,name\n${rows}`);
-    const before = await readdir(desk.directory);
-    const { start, fresh } = desk;
+    await shell.write('people.csv', `email,name\n${rows}`);
+    const before = await readdir(shell.directory);
+    const { start, fresh } = shell;
     // It has read people and cannot put them into the table yet.
-    const running = await holding(desk.fresh, 'lock table recipient in share mode', async () => {
+    const running = await holding(shell.fresh, 'lock table recipient in share mode', async () => {
       const cli = await start(['import', 'list', 'people.csv']);
       await waitsForLock(fresh);
       cli.signal('SIGTERM');
       return cli;
     });
     expect((await running.ended).code).not.toBe(0);
-    expect(await readdir(desk.directory)).toEqual(before);
-    expect((await desk.fresh.pool.query('select 1 from recipient limit 1')).rowCount).toBe(0);
-    const again = await desk.run(['import', 'list', 'people.csv', '--json']);
+    expect(await readdir(shell.directory)).toEqual(before);
+    expect((await shell.fresh.pool.query('select 1 from recipient limit 1')).rowCount).toBe(0);
+    const again = await shell.run(['import', 'list', 'people.csv', '--json']);
     expect(again.code).toBe(0);
-    expect((await desk.fresh.pool.query('select count(*) as n from recipient')).rows).toEqual([
+    expect((await shell.fresh.pool.query('select count(*) as n from recipient')).rows).toEqual([
       { n: 20_000 },
     ]);
   });
 
   test('migrate: nothing is migrated, and the next one does it all', async () => {
-    desk = await startDesk({}, { migrated: false });
-    const { start, fresh } = desk;
+    shell = await startShell({}, { migrated: false });
+    const { start, fresh } = shell;
     // The lock under which migrations run, held by somebody else.
     const lock = `select pg_advisory_xact_lock(x'73656e6473746174'::bigint)`;
-    await holding(desk.fresh, lock, async () => {
+    await holding(shell.fresh, lock, async () => {
       const running = await start(['migrate']);
       await waitsForLock(fresh);
       running.signal('SIGTERM');
       await running.ended;
     });
     const tables = `select 1 from pg_tables where schemaname = 'public'`;
-    await expect.poll(async () => (await desk?.fresh.pool.query(tables))?.rowCount).toBe(0);
-    expect((await desk.run(['migrate'])).code).toBe(0);
-    expect((await desk.run(['doctor'])).stdout).toContain('counters');
+    await expect.poll(async () => (await shell?.fresh.pool.query(tables))?.rowCount).toBe(0);
+    expect((await shell.run(['migrate'])).code).toBe(0);
+    expect((await shell.run(['doctor'])).stdout).toContain('counters');
   });
 });

@@ -1,9 +1,9 @@
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { openDatabase } from '../../src/database/connect.ts';
 import { migrate, migrationsDirectory } from '../../src/database/migrate.ts';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { FLAGS } from '../support/crash.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';

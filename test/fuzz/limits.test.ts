@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { SendstateError } from '../../src/errors.ts';
-import { importBounds } from '../../src/recipients/bounds.ts';
-import { openTable } from '../../src/recipients/table.ts';
+import { importBounds } from '../../src/import/bounds.ts';
+import { openCsvFile } from '../../src/import/csv-file.ts';
 
 const MB = 1024 * 1024;
 
@@ -24,7 +24,7 @@ async function read(pieces: Iterable<string>, encoding?: string): Promise<Met> {
   }
   const problems: (string | null)[] = [];
   try {
-    const table = await openTable(source(), { fileName: 'people.csv', bounds: importBounds, encoding });
+    const table = await openCsvFile(source(), { fileName: 'people.csv', bounds: importBounds, encoding });
     for await (const batch of table.batches) for (const { problem } of batch) problems.push(problem);
     return { error: null, problems, grew };
   } catch (error) {

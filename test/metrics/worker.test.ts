@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { inTransaction, lazyDatabase } from '../../src/database/connect.ts';
 import { readNumbers } from '../../src/metrics/reading.ts';
-import { Durations, Meter, NAMED_CAMPAIGNS } from '../../src/sending/meter.ts';
 import { type Served, serve } from '../../src/web/serve.ts';
+import { Durations, Meter, NAMED_CAMPAIGNS } from '../../src/worker/meter.ts';
 import { addPeople, runningCampaign } from '../support/campaign.ts';
 import { FLAGS, type Scene, startScene } from '../support/crash.ts';
 import type { CliProcess } from '../support/process.ts';
@@ -278,10 +278,10 @@ describe('counting', () => {
 
   test('campaigns beyond the hundredth are counted together', () => {
     const meter = new Meter();
-    for (let i = 0; i < NAMED_CAMPAIGNS + 20; i++) meter.tally(`c${i}`).sent++;
-    expect(meter.tallies.size).toBe(NAMED_CAMPAIGNS + 1);
-    expect(meter.tally('other').sent).toBe(20);
-    expect(meter.tally('c0').sent).toBe(1);
+    for (let i = 0; i < NAMED_CAMPAIGNS + 20; i++) meter.counts(`c${i}`).sent++;
+    expect(meter.outcomeCounts.size).toBe(NAMED_CAMPAIGNS + 1);
+    expect(meter.counts('other').sent).toBe(20);
+    expect(meter.counts('c0').sent).toBe(1);
     expect(meter.health).toEqual({ ready: false, why: 'starting' });
   });
 });

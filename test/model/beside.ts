@@ -1,8 +1,8 @@
 import type fc from 'fast-check';
 import { expect } from 'vitest';
 import type { Database } from '../../src/database/connect.ts';
-import type { Heartbeat } from '../../src/sending/heartbeat.ts';
-import { type Claim, COUNTED } from '../../src/sending/states.ts';
+import { type Claim, COUNTED } from '../../src/model/states.ts';
+import type { Heartbeat } from '../../src/queue/heartbeat.ts';
 import { counted, type Table } from './table.ts';
 import { mayClaim } from './transitions.ts';
 

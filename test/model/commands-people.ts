@@ -1,9 +1,9 @@
 import { expect } from 'vitest';
+import { retry as retryPeople } from '../../src/api/recipients.ts';
 import { cancelCampaign, finishCampaign, pauseCampaign, startCampaign } from '../../src/campaigns/life.ts';
-import { sweepCancelled } from '../../src/campaigns/sweep.ts';
-import { importRecipients } from '../../src/recipients/import.ts';
-import type { Retryable } from '../../src/sending/states.ts';
-import { retry as retryPeople } from '../../src/verbs/people.ts';
+import { importRecipients } from '../../src/import/import.ts';
+import type { Retryable } from '../../src/model/states.ts';
+import { sweepCancelled } from '../../src/queue/sweep.ts';
 import { Both, happened, type Model, pick, type Real } from './beside.ts';
 import { cancel, importRows, pause, resume, retry, suppress, sweep } from './decisions.ts';
 import { ABSENT, rowsWhere } from './table.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
-import { Heartbeat } from '../../src/sending/heartbeat.ts';
-import { rescue as rescueDead, rescueUnknown } from '../../src/sending/rescue.ts';
+import { Heartbeat } from '../../src/queue/heartbeat.ts';
+import { rescue as rescueDead, rescueUnknown } from '../../src/queue/rescue.ts';
 import { Both, happened, type Model, OfWorker, pick, type Real } from './beside.ts';
 import { replaced } from './table.ts';
 import { bury, rescue } from './transitions.ts';

@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import { claimDue, claimFresh } from '../../src/sending/claim.ts';
-import { DomainLimits } from '../../src/sending/domain-limit.ts';
-import { drawTurns } from '../../src/sending/domain-pace.ts';
-import { record as recordRows } from '../../src/sending/record.ts';
-import { reasonOf } from '../../src/sending/retry.ts';
-import type { Claim, Result } from '../../src/sending/states.ts';
+import type { Claim, Result } from '../../src/model/states.ts';
+import { claimDue, claimFresh } from '../../src/queue/claim.ts';
+import { DomainLimits } from '../../src/queue/domain-limit.ts';
+import { drawTurns } from '../../src/queue/domain-pace.ts';
+import { record as recordRows } from '../../src/queue/record.ts';
+import { reasonOf } from '../../src/worker/retry.ts';
 import { Both, happened, idOfMark, type Model, OfWorker, pick, type Real } from './beside.ts';
 import { Finishing } from './commands-people.ts';
 import { type Row, rowsWhere } from './table.ts';
@@ -67,7 +67,7 @@ async function claimed(
   return taken.length;
 }
 
-/** What the relay, or nobody, said about a row, as sending/retry.ts makes a result of it. */
+/** What the relay, or nobody, said about a row, as worker/retry.ts makes a result of it. */
 function toReal({ row, claim: number, kind }: Said, real: Real): Result {
   const outcome = outcomeOf(kind);
   const code = { sent: 250, rejected: 550, expired: 451, deferred: 451 }[kind as string] ?? null;

@@ -1,4 +1,4 @@
-import type { Retryable } from '../../src/sending/states.ts';
+import type { Retryable } from '../../src/model/states.ts';
 import { rowsWhere, type Table, write } from './table.ts';
 
 /** What people decide, as functions on the table: imports, suppressing, pausing, cancelling, retrying. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Database } from '../../src/database/connect.ts';
-import { writeLimit } from '../../src/sending/domain-limit.ts';
+import { writeLimit } from '../../src/queue/domain-limit.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import type { Event, Model, Real } from './beside.ts';
 import {

@@ -1,4 +1,4 @@
-import { COUNTED, type Outcome } from '../../src/sending/states.ts';
+import { COUNTED, type Outcome } from '../../src/model/states.ts';
 
 /**
  * The tables as a value; the statements on it stand in transitions.ts.

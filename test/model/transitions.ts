@@ -1,4 +1,4 @@
-import type { Outcome } from '../../src/sending/states.ts';
+import type { Outcome } from '../../src/model/states.ts';
 import { ALL_GUARDS, type Guards } from './guards.ts';
 import {
   type Claim,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { type CaptureOptions, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureOptions, startCapture } from '../../src/capture/capture.ts';
 import type { Deliverer } from '../../src/smtp/deliverer.ts';
 import { createNodemailerDeliverer } from '../../src/smtp/nodemailer.ts';
 import { parseRelay } from '../../src/smtp/relay.ts';

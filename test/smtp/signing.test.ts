@@ -1,9 +1,9 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { compileMessage } from '../../src/message/compose.ts';
 import { readDkimKey } from '../../src/message/dkim.ts';
-import { type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { createDeliverer } from '../../src/smtp/choose.ts';
 import type { Deliverer } from '../../src/smtp/deliverer.ts';
 import { parseRelay } from '../../src/smtp/relay.ts';

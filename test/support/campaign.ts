@@ -1,6 +1,6 @@
 import type { Database } from '../../src/database/connect.ts';
-import { Heartbeat } from '../../src/sending/heartbeat.ts';
-import type { Outcome, Result } from '../../src/sending/states.ts';
+import type { Outcome, Result } from '../../src/model/states.ts';
+import { Heartbeat } from '../../src/queue/heartbeat.ts';
 
 export interface TestCampaign {
   readonly campaignId: number;

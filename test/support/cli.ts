@@ -1,12 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { type FreshDatabase, type FreshOptions, freshDatabase } from './database.ts';
 import { type CliOptions, type CliProcess, type Ended, endProcesses, runCli, startCli } from './process.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 
 /** A directory with files in it, a database and a relay: what a person has in front of them. */
-export interface Desk {
+export interface Shell {
   readonly fresh: FreshDatabase;
   readonly relay: CaptureServer;
   readonly directory: string;
@@ -18,7 +18,7 @@ export interface Desk {
   end(): Promise<void>;
 }
 
-export async function startDesk(capture: CaptureOptions = {}, database: FreshOptions = {}): Promise<Desk> {
+export async function startShell(capture: CaptureOptions = {}, database: FreshOptions = {}): Promise<Shell> {
   const fresh = await freshDatabase(database);
   const relay = await startCapture(capture);
   const directory = await makeScratch('cli');

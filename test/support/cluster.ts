@@ -3,10 +3,10 @@ import net from 'node:net';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { type Database, openDatabase } from '../../src/database/connect.ts';
-import { ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
-import { dataOf, type Home, resolveHome } from '../../src/database/embedded-home.ts';
-import { run } from '../../src/database/embedded-run.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { ensureEmbedded, stopEmbedded } from '../../src/embedded/embedded.ts';
+import { dataOf, type Home, resolveHome } from '../../src/embedded/home.ts';
+import { run } from '../../src/embedded/run.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 
 /** A database server of a test's own, for faults that would be everybody's. */

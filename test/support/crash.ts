@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { countersAgree } from './campaign.ts';
 import { type FreshDatabase, freshDatabase } from './database.ts';
 import { type CliProcess, endProcesses, startCli } from './process.ts';

@@ -1,7 +1,7 @@
 import { symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { run } from '../../src/database/embedded-run.ts';
+import { run } from '../../src/embedded/run.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 
 const FILE = fileURLToPath(new URL('../faults/fixtures/first-release.tgz', import.meta.url));

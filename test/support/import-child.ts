@@ -3,7 +3,7 @@
  * standard input. Writes the number of rows that the database has taken, a line a chunk.
  */
 import { openDatabase } from '../../src/database/connect.ts';
-import { importRecipients } from '../../src/recipients/import.ts';
+import { importRecipients } from '../../src/import/import.ts';
 
 const [url = '', campaignId = ''] = process.argv.slice(2);
 const database = await openDatabase(url, { max: 1 });

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import type pg from 'pg';
-import { type ImportOptions, type ImportReport, importRecipients } from '../../src/recipients/import.ts';
-import { rejectsPathFor } from '../../src/recipients/rejects-place.ts';
+import { type ImportOptions, type ImportReport, importRecipients } from '../../src/import/import.ts';
+import { rejectsPathFor } from '../../src/import/rejects-place.ts';
 
 /** A folder of a test's own, for the lists that it imports. */
 export interface Folder {

@@ -1,8 +1,8 @@
 /// <reference lib="dom" />
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect } from 'vitest';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { lazyDatabase } from '../../src/database/connect.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
 import { type Served, type ServeOptions, serve } from '../../src/web/serve.ts';
 import { startBrowser, type Visit, visit } from './browser.ts';
 import { type FreshDatabase, freshDatabase } from './database.ts';

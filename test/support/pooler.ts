@@ -5,7 +5,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { chooseAccount } from '../../src/database/embedded-account.ts';
+import { chooseAccount } from '../../src/embedded/account.ts';
 import { freePort } from './cluster.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 

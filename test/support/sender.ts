@@ -1,12 +1,12 @@
+import type { WorkOptions } from '../../src/api/work.ts';
 import { open, parseRelays, type SendEvent, type Sendstate, send, work } from '../../src/index.ts';
-import type { PollEnd } from '../../src/sending/poller.ts';
-import type { WorkOptions } from '../../src/verbs/work.ts';
+import type { WorkEnd } from '../../src/worker/worker.ts';
 
 /** A worker in this process, with a pool of its own as a process of its own would have. */
 export interface Sender {
   readonly app: Sendstate;
   /** How it ended; its errors. */
-  readonly end: Promise<PollEnd>;
+  readonly end: Promise<WorkEnd>;
   readonly events: readonly SendEvent[];
   /** Resolves with the first event, past or future, that fits; rejects when the worker ends without. */
   event<K extends SendEvent['kind']>(

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PostgreSqlContainer } from '@testcontainers/postgresql';
 import { openDatabase } from '../../src/database/connect.ts';
-import { ensureEmbedded, stopEmbedded } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { ensureEmbedded, stopEmbedded } from '../../src/embedded/embedded.ts';
 import { startPooler } from './pooler.ts';
 
 /** What a test file is told about the server of the run; it crosses a process boundary, so it is plain data. */

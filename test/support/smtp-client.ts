@@ -1,5 +1,5 @@
 import { afterEach } from 'vitest';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/smtp/capture.ts';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { createSmtpDeliverer, type SmtpDeliverer, type SmtpOptions } from '../../src/smtp/client.ts';
 import { parseRelay } from '../../src/smtp/relay.ts';
 import { type Peer, type ScriptedRelay, startScript } from './smtp-script.ts';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { CaptureServer } from '../../src/smtp/capture.ts';
+import type { CaptureServer } from '../../src/capture/capture.ts';
 
 /** The table beside what the relay really took. */
 export interface Truth {

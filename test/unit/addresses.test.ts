@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import validator from 'validator';
 import { describe, expect, test } from 'vitest';
-import { parseAddress } from '../../src/recipients/addresses.ts';
+import { parseAddress } from '../../src/import/address.ts';
 
 describe('an address is taken', () => {
   test.each([

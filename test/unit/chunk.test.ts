@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Chunk, duplicateInFile, duplicateInTable } from '../../src/recipients/chunk.ts';
-import { MailboxSet } from '../../src/recipients/mailbox-set.ts';
-import type { CsvRecord } from '../../src/recipients/read-csv.ts';
+import { Chunk, duplicateInFile, duplicateInTable } from '../../src/import/chunk.ts';
+import type { CsvRecord } from '../../src/import/csv.ts';
+import { MailboxSet } from '../../src/import/mailbox-set.ts';
 
 const limits = { chunkRows: 100, chunkChars: 5_000_000 };
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SendstateError } from '../../src/errors.ts';
-import { type ColumnOptions, readColumns } from '../../src/recipients/columns.ts';
+import { type ColumnOptions, readColumns } from '../../src/import/columns.ts';
 
 function failure(header: readonly string[], options: ColumnOptions = {}): SendstateError {
   try {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { hasAddressColumn } from '../../src/recipients/columns.ts';
-import { findDelimiter, isExcelHint } from '../../src/recipients/delimiter.ts';
-import { CsvReader } from '../../src/recipients/read-csv.ts';
+import { hasAddressColumn } from '../../src/import/columns.ts';
+import { CsvReader } from '../../src/import/csv.ts';
+import { findDelimiter, isExcelHint } from '../../src/import/delimiter.ts';
 
 const find = (head: string, whole = true) => findDelimiter(head, whole, hasAddressColumn);
 

@@ -8,7 +8,7 @@ import {
   InvalidBytes,
   StrictDecoder,
   Utf8Check,
-} from '../../src/recipients/encoding.ts';
+} from '../../src/import/decode.ts';
 
 function decode(pieces: readonly Uint8Array[], encoding: string | null): string {
   const decoder = new StrictDecoder(encoding);

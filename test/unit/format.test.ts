@@ -9,8 +9,8 @@ import {
   outcomesLine,
   printable,
   progressLine,
-} from '../../src/progress/format.ts';
-import type { Progress } from '../../src/progress/queries.ts';
+} from '../../src/report/format.ts';
+import type { Progress } from '../../src/report/progress.ts';
 
 const progress = (more: Partial<Omit<Progress, 'outcomes'>> = {}, outcomes = {}): Progress => ({
   campaignId: 1,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { openRelays, type RelayChoice } from '../../src/api/relays.ts';
 import { type Deliverer, parseRelays, type SendstateError } from '../../src/index.ts';
-import { openRelays, type RelayChoice } from '../../src/verbs/relays.ts';
 
 class Postman implements Deliverer {
   readonly capacity = 3;

@@ -3,7 +3,7 @@ import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SendstateError } from '../../src/errors.ts';
-import { type CsvOptions, CsvReader, type CsvRecord } from '../../src/recipients/read-csv.ts';
+import { type CsvOptions, CsvReader, type CsvRecord } from '../../src/import/csv.ts';
 
 function read(pieces: readonly string[], options: Partial<CsvOptions> = {}): CsvRecord[] {
   const reader = new CsvReader({ delimiter: ',', ...options });

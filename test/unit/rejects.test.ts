@@ -1,8 +1,8 @@
 import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { rejectRow } from '../../src/recipients/rejects.ts';
-import { rejectsPathFor } from '../../src/recipients/rejects-place.ts';
+import { rejectRow } from '../../src/import/rejects.ts';
+import { rejectsPathFor } from '../../src/import/rejects-place.ts';
 
 describe('a row of the rejects file', () => {
   test('is CSV, whatever the original was', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { wordsOf } from '../../src/commands/words.ts';
-import { perSecond } from '../../src/progress/format.ts';
-import { CLOSED } from '../../src/sending/breaker.ts';
+import { CLOSED } from '../../src/relays/breaker.ts';
+import { perSecond } from '../../src/report/format.ts';
 
 const OPEN = { ...CLOSED, state: 'open', reason: 'connection refused' } as const;
 const relay = { kind: 'relay', label: 'mx1', misconfigured: null } as const;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BREAKER_FAILURES, BREAKER_FIRST_PAUSE_MS } from '../../src/sending/breaker.ts';
-import { Gate, STALLED_MS, STUCK_MS, type Tokens } from '../../src/sending/gate.ts';
-import { Relays } from '../../src/sending/relays.ts';
-import { SENDER_REFUSALS } from '../../src/sending/sender-refusals.ts';
+import { BREAKER_FAILURES, BREAKER_FIRST_PAUSE_MS } from '../../src/relays/breaker.ts';
+import { Gate, STALLED_MS, STUCK_MS, type Tokens } from '../../src/relays/gate.ts';
+import { Relays } from '../../src/relays/router.ts';
+import { SENDER_REFUSALS } from '../../src/relays/sender-refusals.ts';
 import type { Verdict } from '../../src/smtp/classify.ts';
 
 let now = 0;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Report } from '../../src/progress/report.ts';
-import { rateChart, shareChart, ticks } from '../../src/progress/report-chart.ts';
-import { escaped, reportHtml } from '../../src/progress/report-html.ts';
-import { facts, outcomeParts, reportMarkdown, reportRows } from '../../src/progress/report-text.ts';
+import type { Report } from '../../src/report/report.ts';
+import { rateChart, shareChart, ticks } from '../../src/report/report-chart.ts';
+import { escaped, reportHtml } from '../../src/report/report-html.ts';
+import { facts, outcomeParts, reportMarkdown, reportRows } from '../../src/report/report-text.ts';
 
 const START = Date.UTC(2026, 10, 23, 9, 0, 0);
 const at = (seconds: number) => new Date(START + seconds * 1000);

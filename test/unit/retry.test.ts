@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  allowance,
-  at,
-  BREAKER_FAILURES,
-  type Breaker,
-  CLOSED,
-  failed,
-  succeeded,
-} from '../../src/sending/breaker.ts';
+import type { Breaker } from '../../src/model/events.ts';
+import { allowance, at, BREAKER_FAILURES, CLOSED, failed, succeeded } from '../../src/relays/breaker.ts';
+import type { Delivery } from '../../src/smtp/deliverer.ts';
 import {
   BACKOFF_SECONDS,
   decide,
@@ -16,8 +10,7 @@ import {
   LONGEST_RETRY_SECONDS,
   reasonOf,
   retryDelay,
-} from '../../src/sending/retry.ts';
-import type { Delivery } from '../../src/smtp/deliverer.ts';
+} from '../../src/worker/retry.ts';
 
 const recipient = { recipientId: 7, address: 'kim@example.com', vars: {}, attempts: 0, maybeSent: 0 };
 const policy = {

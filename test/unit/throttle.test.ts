@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CLOSED } from '../../src/sending/breaker.ts';
-import { Gate } from '../../src/sending/gate.ts';
+import { CLOSED } from '../../src/relays/breaker.ts';
+import { Gate } from '../../src/relays/gate.ts';
 import {
   FLOOR,
   FORGOTTEN_AFTER_SECONDS,
@@ -11,7 +11,7 @@ import {
   type Window,
   wantsLess,
   windowEnded,
-} from '../../src/sending/throttle.ts';
+} from '../../src/relays/throttle.ts';
 
 const window = (more: Partial<Window>): Window => ({
   seconds: 1,

@@ -8,7 +8,7 @@ import {
   type WatchOptions,
   watchLines,
   width,
-} from '../../src/progress/watch.ts';
+} from '../../src/report/progress-bar.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 9, 0, 0);
 const options: WatchOptions = { columns: 80, rows: 50, colour: false, now: NOW, rates: [10, 20, 40] };

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { masked, maskedAll } from '../../src/verbs/mask.ts';
+import { masked, maskedAll } from '../../src/api/mask.ts';
 import {
   isLoopback,
   isLoopbackHost,
   isOwnPage,
-  Keeper,
   Limiter,
   ownPath,
   SESSION_SECONDS,
+  TokenGuard,
 } from '../../src/web/access.ts';
 
 describe('what is this machine', () => {
@@ -67,33 +67,33 @@ describe('who asks for a change', () => {
   });
 });
 
-describe('the keeper', () => {
-  const keeper = new Keeper('correct horse battery staple');
+describe('the tokenGuard', () => {
+  const tokenGuard = new TokenGuard('correct horse battery staple');
   const now = 1_800_000_000_000;
 
   test('knows the token and nothing else', () => {
-    expect(keeper.knows('correct horse battery staple')).toBe(true);
+    expect(tokenGuard.knows('correct horse battery staple')).toBe(true);
     for (const wrong of ['', 'correct horse battery stapl', 'correct horse battery staple '])
-      expect(keeper.knows(wrong)).toBe(false);
+      expect(tokenGuard.knows(wrong)).toBe(false);
   });
 
   test('a login lasts its time, and outlives a restart with the same token', () => {
-    const cookie = keeper.session(now);
-    expect(keeper.isSession(cookie, now)).toBe(true);
-    expect(new Keeper('correct horse battery staple').isSession(cookie, now)).toBe(true);
-    expect(new Keeper('another token altogether').isSession(cookie, now)).toBe(false);
-    expect(keeper.isSession(cookie, now + SESSION_SECONDS * 1000 + 1)).toBe(false);
+    const cookie = tokenGuard.session(now);
+    expect(tokenGuard.isSession(cookie, now)).toBe(true);
+    expect(new TokenGuard('correct horse battery staple').isSession(cookie, now)).toBe(true);
+    expect(new TokenGuard('another token altogether').isSession(cookie, now)).toBe(false);
+    expect(tokenGuard.isSession(cookie, now + SESSION_SECONDS * 1000 + 1)).toBe(false);
   });
 
   test('a login cannot be made longer, nor made up, and does not hold the token', () => {
-    const cookie = keeper.session(now);
+    const cookie = tokenGuard.session(now);
     const [until = '', seal = ''] = cookie.split('.');
-    expect(keeper.isSession(`${Number(until) + 9999}.${seal}`, now)).toBe(false);
+    expect(tokenGuard.isSession(`${Number(until) + 9999}.${seal}`, now)).toBe(false);
     expect(cookie).not.toContain('correct');
     fc.assert(
       fc.property(fc.string(), (text) => {
-        expect(keeper.isSession(text, now)).toBe(false);
-        expect(keeper.isSession(`${until}.${text}`, now)).toBe(text === seal);
+        expect(tokenGuard.isSession(text, now)).toBe(false);
+        expect(tokenGuard.isSession(`${until}.${text}`, now)).toBe(text === seal);
       }),
     );
   });

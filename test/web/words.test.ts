@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { RETRYABLE } from '../../src/sending/states.ts';
+import { RETRYABLE } from '../../src/model/states.ts';
 import { PROBLEMS, problemIn } from '../../src/web/problem-words.ts';
 import { LANGUAGES, languageOf, say, WORDS, type Word } from '../../src/web/words.ts';
 import { ROOT, textOf } from '../docs/markdown.ts';
@@ -48,9 +48,9 @@ const SOURCES = [
   'src/database/connect.ts',
   'src/database/migrate.ts',
   'src/database/problems.ts',
-  'src/verbs/lifecycle.ts',
-  'src/verbs/people.ts',
-  'src/verbs/preview.ts',
+  'src/api/lifecycle.ts',
+  'src/api/recipients.ts',
+  'src/api/mails.ts',
   ...readdirSync(web)
     .filter((file) => file.endsWith('.ts'))
     .map((file) => `src/web/${file}`),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import fc from 'fast-check';
+import { parseAddress } from '../../../src/import/address.ts';
 import { readAddress } from '../../../src/message/mailbox.ts';
-import { parseAddress } from '../../../src/recipients/addresses.ts';
 import { NO_CAPABILITIES } from '../../../src/smtp/capabilities.ts';
 import { mailCommand, rcptCommand, refuse } from '../../../src/smtp/envelope.ts';
 import { propertyOf, type Target } from '../target.ts';

@@ -4,14 +4,14 @@ import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import iconv from 'iconv-lite';
 import { SendstateError } from '../../../src/errors.ts';
-import { parseAddress } from '../../../src/recipients/addresses.ts';
-import { type ImportBounds, importBounds } from '../../../src/recipients/bounds.ts';
-import { Chunk } from '../../../src/recipients/chunk.ts';
-import type { Columns } from '../../../src/recipients/columns.ts';
-import { isExcelHint } from '../../../src/recipients/delimiter.ts';
-import { byteOrderMark } from '../../../src/recipients/encoding.ts';
-import { CsvReader, type CsvRecord } from '../../../src/recipients/read-csv.ts';
-import { openTable } from '../../../src/recipients/table.ts';
+import { parseAddress } from '../../../src/import/address.ts';
+import { type ImportBounds, importBounds } from '../../../src/import/bounds.ts';
+import { Chunk } from '../../../src/import/chunk.ts';
+import type { Columns } from '../../../src/import/columns.ts';
+import { CsvReader, type CsvRecord } from '../../../src/import/csv.ts';
+import { openCsvFile } from '../../../src/import/csv-file.ts';
+import { byteOrderMark } from '../../../src/import/decode.ts';
+import { isExcelHint } from '../../../src/import/delimiter.ts';
 import { propertyOf, type Target } from '../target.ts';
 import { cutAt, cuts, mutatedCsv } from './csv-bytes.ts';
 
@@ -40,7 +40,7 @@ async function read(pieces: readonly Buffer[], { bounds, encoding }: How): Promi
     yield* pieces;
   }
   try {
-    const table = await openTable(source(), { fileName: FILE, bounds, encoding });
+    const table = await openCsvFile(source(), { fileName: FILE, bounds, encoding });
     const records: CsvRecord[] = [];
     try {
       for await (const batch of table.batches) records.push(...batch);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
+import { type CapturedMail, startCapture } from '../../../src/capture/capture.ts';
 import { type ComposedMessage, compileMessage } from '../../../src/message/compose.ts';
 import { oneLine } from '../../../src/message/headers.ts';
-import { type CapturedMail, startCapture } from '../../../src/smtp/capture.ts';
 import { createSmtpDeliverer } from '../../../src/smtp/client.ts';
 import { parseRelay } from '../../../src/smtp/relay.ts';
 import { brief, deliver } from '../../support/smtp-mail.ts';
