@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer } from 'vitest/node';
+import { BARE, isInstalled } from './bench/installed.ts';
 import { chromiumPath } from './test/support/chromium.ts';
 
 /*
@@ -9,7 +9,8 @@ import { chromiumPath } from './test/support/chromium.ts';
  * out, and the run says so.
  */
 const withPeers =
-  process.env.CI !== undefined || (process.getuid?.() === 0 && existsSync('/var/cache/sendstate-peers'));
+  !BARE &&
+  (process.env.CI !== undefined || (process.getuid?.() === 0 && isInstalled('/var/cache/sendstate-peers')));
 
 if (!withPeers) {
   process.stderr.write(
@@ -21,7 +22,7 @@ if (!withPeers) {
  * The web page is tried in Debian's Chromium. Where that is not installed its tests are left out, and the run says so; with CI
  * set they belong to the run, and a missing browser fails it.
  */
-const withBrowser = process.env.CI !== undefined || chromiumPath() !== undefined;
+const withBrowser = !BARE && (process.env.CI !== undefined || chromiumPath() !== undefined);
 
 if (!withBrowser) {
   process.stderr.write('Without the tests in a browser: there is no chromium on the PATH.\n');

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { CaptureMessage } from '../src/commands/capture.ts';
+import { findProgram } from './installed.ts';
 import { Child } from './speed-child.ts';
 
 /** An SMTP server on 127.0.0.1, in a process of its own, that takes every mail, counts it and throws it away. */
@@ -20,20 +20,9 @@ export interface Sink {
 
 const cli = new URL('../bin/sendstate.js', import.meta.url);
 
-/** A program of Debian's postfix package, which keeps these out of most people's PATH; null where it is not installed. */
-export function postfixProgram(name: 'smtp-sink' | 'smtp-source'): string | null {
-  const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/sbin'];
-  return (
-    folders
-      .filter((folder) => folder !== '')
-      .map((folder) => path.join(folder, name))
-      .find((file) => existsSync(file)) ?? null
-  );
-}
-
 /** Postfix's smtp-sink where it is installed, else the capture server of `sendstate capture`. */
 export async function startSink(): Promise<Sink> {
-  const program = postfixProgram('smtp-sink');
+  const program = findProgram('smtp-sink');
   return program === null ? startCaptureSink() : startSmtpSink(program);
 }
 

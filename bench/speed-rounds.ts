@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, type Sendstate } from '../src/index.ts';
-import { postfixProgram, type Sink } from './sink.ts';
+import { findProgram } from './installed.ts';
+import type { Sink } from './sink.ts';
 import { checkTable, prepareCampaign } from './speed-campaign.ts';
 import { Child } from './speed-child.ts';
 import type { Job, Run } from './speed-client.ts';
@@ -56,7 +57,7 @@ export class Rounds {
 
   /** Who can run here. */
   get contenders(): readonly Contender[] {
-    const source = postfixProgram('smtp-source') !== null;
+    const source = findProgram('smtp-source') !== null;
     return CONTENDERS.filter((name) => source || !name.startsWith('smtp-source'));
   }
 
@@ -136,7 +137,7 @@ export class Rounds {
 
   /** Postfix's own generator, with a message as long as ours. */
   async #source(port: number, count: number, options: readonly string[]): Promise<Run> {
-    const file = postfixProgram('smtp-source');
+    const file = findProgram('smtp-source');
     if (file === null) throw new Error('smtp-source is not installed');
     const args = ['-s', this.#setting.connections, '-m', count, '-l', preBuilt().length, ...options];
     const ends = ['-f', 'news@example.com', '-t', 'person1@mail1.example.com', `127.0.0.1:${port}`];

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { SendstateError } from '../../src/errors.ts';
 
 /** A broker that the benchmark started for itself, on 127.0.0.1 and with its data in a scratch folder. */
@@ -25,17 +23,6 @@ export interface Broker {
 export interface BrokerOptions {
   /** Where the scratch folder is made, when not in the system's: a disk that is to be measured. */
   readonly scratch?: string;
-}
-
-/** A program, in the PATH or in one of the folders where Debian keeps servers; null where it is not installed. */
-export function findProgram(name: string): string | null {
-  const folders = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/sbin'];
-  return (
-    folders
-      .filter((folder) => folder !== '')
-      .map((folder) => path.join(folder, name))
-      .find((file) => existsSync(file)) ?? null
-  );
 }
 
 /** The error of a broker that cannot be run here; `how` is what `missing` says. */

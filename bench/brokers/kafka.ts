@@ -7,7 +7,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { SendstateError } from '../../src/errors.ts';
 import type { Tier } from '../contract.ts';
-import { type Broker, type BrokerOptions, findProgram, missingBroker } from './broker.ts';
+import { findProgram } from '../installed.ts';
+import { type Broker, type BrokerOptions, missingBroker } from './broker.ts';
 import { answers, Daemon, freePort, makeFolder, plainEnvironment, removeFolder } from './daemon.ts';
 
 const run = promisify(execFile);

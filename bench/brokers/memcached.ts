@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { type Broker, type BrokerOptions, findProgram, missingBroker } from './broker.ts';
+import { findProgram } from '../installed.ts';
+import { type Broker, type BrokerOptions, missingBroker } from './broker.ts';
 import { answers, Daemon, freePort, makeFolder, plainEnvironment, removeFolder } from './daemon.ts';
 
 /** MB. A million queued people of 300 bytes fit twice. */

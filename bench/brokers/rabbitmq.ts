@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { SendstateError } from '../../src/errors.ts';
-import { type Broker, type BrokerOptions, findProgram, missingBroker } from './broker.ts';
+import { findProgram, isInstalled } from '../installed.ts';
+import { type Broker, type BrokerOptions, missingBroker } from './broker.ts';
 import { answers, Daemon, freePort, makeFolder, plainEnvironment, removeFolder } from './daemon.ts';
 
 const run = promisify(execFile);
@@ -17,7 +18,7 @@ const HOW = 'Debian: apt-get install rabbitmq-server (its service is not used an
 const CTL_MS = 60_000;
 
 export function missingRabbitmq(): string | null {
-  return existsSync(path.join(SCRIPTS, 'rabbitmq-server')) && findProgram('epmd') !== null ? null : HOW;
+  return isInstalled(path.join(SCRIPTS, 'rabbitmq-server')) && findProgram('epmd') !== null ? null : HOW;
 }
 
 /** A node of RabbitMQ, with the command line tool that speaks to it. */
@@ -209,9 +210,10 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** The version of Debian's package, by its folder. */
+/** The version of Debian's package, by its folder; 'unknown' where it is not installed. */
 export function installedVersion(): string {
   const library = path.join(SCRIPTS, '..', 'lib');
+  if (!isInstalled(library)) return 'unknown';
   const names = readdirSync(library).flatMap((name) => /^rabbitmq_server-(.+)$/.exec(name)?.[1] ?? []);
   return names[0] ?? 'unknown';
 }

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import type { Tier } from '../contract.ts';
-import { type Broker, type BrokerOptions, findProgram, missingBroker } from './broker.ts';
+import { findProgram } from '../installed.ts';
+import { type Broker, type BrokerOptions, missingBroker } from './broker.ts';
 import { answers, Daemon, freePort, makeFolder, plainEnvironment, removeFolder } from './daemon.ts';
 
 const HOW = 'Debian: apt-get install redis-server';

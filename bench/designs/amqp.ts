@@ -1,5 +1,5 @@
 import type { Channel } from 'amqplib';
-import type { Consuming, DeadLetter, Design, Person, Place } from '../contract.ts';
+import type { Consuming, DeadLetter, Design, Person, Place, Tier } from '../contract.ts';
 import { AmqpConsumer, PREFETCH } from './amqp-consumer.ts';
 import { answered, Link, withChannel } from './amqp-link.ts';
 import { Publisher } from './amqp-publisher.ts';
@@ -55,10 +55,13 @@ async function readDead(channel: Channel, queue: string): Promise<DeadLetter[]> 
 /** The design for either type of queue; what they promise is said where they are named. */
 export function amqpDesign(
   type: QueueType,
-  words: Pick<Design, 'name' | 'tiers' | 'guarantees' | 'cannotTell'>,
+  words: Pick<Design, 'name' | 'guarantees' | 'cannotTell'> & { readonly tiers: () => readonly Tier[] },
 ): Design {
   return {
     ...words,
+    get tiers() {
+      return words.tiers();
+    },
     broker: 'rabbitmq',
     // A classic queue writes acknowledgements down later, at a time of its own: those that a killed broker had not are forgotten.
     twiceAtMost: (capacity, killed) =>

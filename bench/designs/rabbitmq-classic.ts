@@ -10,7 +10,8 @@ const FIRST_WITHOUT_FSYNC = 4;
  */
 export const rabbitmqClassic = amqpDesign('classic', {
   name: 'rabbitmq-classic',
-  tiers: Number(installedVersion().split('.')[0]) >= FIRST_WITHOUT_FSYNC ? ['B'] : ['A'],
+  // Asked when it is used: this file is also loaded on machines without RabbitMQ.
+  tiers: () => [Number.parseInt(installedVersion(), 10) < FIRST_WITHOUT_FSYNC ? 'A' : 'B'],
   guarantees:
     'RabbitMQ 3.10 confirms a persistent message of a classic queue after an fsync, one for many messages, on the one node ' +
     'that has it. A killed worker or broker loses nobody, except that a message on its way from a delay queue back to the ' +

@@ -9,7 +9,7 @@ import { amqpDesign } from './amqp.ts';
  */
 export const rabbitmq = amqpDesign('quorum', {
   name: 'rabbitmq',
-  tiers: ['A'],
+  tiers: () => ['A'],
   guarantees:
     'A confirmed message is in the Raft log with an fsync, on a majority of the nodes where there are several. A killed ' +
     'worker or broker loses nobody; what was sent and not yet acknowledged is delivered again: at most the prefetch of ' +

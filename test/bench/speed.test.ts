@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, inject, it } from 'vitest';
-import { postfixProgram } from '../../bench/sink.ts';
+import { findProgram } from '../../bench/installed.ts';
 
 const program = fileURLToPath(new URL('../../bench/speed.ts', import.meta.url));
 
@@ -38,7 +38,7 @@ describe('bench/speed.ts --quick --json', () => {
     expect({ lost, duplicated }).toEqual({ lost: 0, duplicated: 0 });
     for (const [name, figure] of Object.entries({ ...positive, ...distance }))
       expect(figure, name).toBeGreaterThan(0);
-    if (postfixProgram('smtp-source') === null) expect(ratioToSmtpSource).toBeNull();
+    if (findProgram('smtp-source') === null) expect(ratioToSmtpSource).toBeNull();
     else expect(ratioToSmtpSource).toBeGreaterThan(0);
 
     expect(stderr).toMatch(/verified whole: (\d+) mails to \1 of \1 recipients, 0 twice/);

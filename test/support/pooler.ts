@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { BARE, isInstalled } from '../../bench/installed.ts';
 import { chooseAccount } from '../../src/embedded/account.ts';
 import { freePort } from './cluster.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
@@ -23,7 +23,7 @@ export interface Pooler {
 const PROGRAM = '/usr/sbin/pgbouncer';
 
 /** Where it is not installed its tests are left out; with CI set a missing one fails the run. */
-export const poolerThere = existsSync(PROGRAM) || process.env.CI !== undefined;
+export const poolerThere = isInstalled(PROGRAM) || (process.env.CI !== undefined && !BARE);
 
 /**
  * Starts PgBouncer in transaction mode: each transaction gets whatever server connection is free, and server connections are

@@ -49,8 +49,18 @@ test('a test that was left out fails the run and is named', () => {
   for (const how of ['skipped', 'todo'] as const) {
     const { line, code, said } = verdict(0, report('left', 'passed', how));
     expect([line, code]).toEqual(['1 passed, 1 failed, 1 skipped', 1]);
-    expect(said).toContain(`Left out (${how}), and nobody said that it may be: test 1 in a.test.ts`);
+    expect(said).toContain(
+      `Left out (${how}), which the list of this file does not allow: test 1 in a.test.ts`,
+    );
   }
+});
+
+test('a run with the servers hidden may leave tests out; its failures count', () => {
+  const left = verdict(0, `--bare=${report('hidden', 'passed', 'skipped')}`, report('whole', 'passed'));
+  expect(left).toMatchObject({ line: '2 passed, 0 failed, 0 skipped', code: 0 });
+  expect(left.said).toContain('1 tests left out where the servers are hidden');
+  const failed = verdict(1, `--bare=${report('broken', 'failed')}`, report('all', 'passed'));
+  expect(failed).toMatchObject({ line: '1 passed, 1 failed, 0 skipped', code: 1 });
 });
 
 test('a failure outside the tests, and a report that is missing, fail the run', () => {
