@@ -31,7 +31,8 @@ const ordinaryMaxChars = 64;
 const around = /^[\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]+|[\s\u00ad\u180e\u200b-\u200f\u2060\ufeff]+$/gu;
 /** C0 but for the tab (which is white space), DEL, C1, line and paragraph separator. */
 const control = /[\p{Cc}\u2028\u2029]/u;
-const invisible = /[\p{Z}\p{Cc}\p{Cf}\p{Co}\p{Cs}]/u;
+/** Separators, and all of category C: controls, formats, private use, surrogates, and code points that Unicode has not assigned. */
+const invisible = /[\p{Z}\p{C}]/u;
 const fullWidth = /[\uff01-\uff5e]/u;
 /** What a domain may be written with before it is turned into A-labels: letters, marks, digits, hyphens, dots of any script. */
 const writtenDomain = /^[\p{L}\p{M}\p{N}.\u3002-]+$/u;

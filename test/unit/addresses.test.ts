@@ -124,6 +124,16 @@ describe('whatever is written', () => {
     expect(taken).toBeGreaterThan(300);
   });
 
+  test.each(['\u09b3@example.com', '\ue000@example.com', 'kim\u0378@example.com', 'kim\ufffe@example.com'])(
+    'a code point without a character is refused: %j',
+    (raw) => {
+      expect(parseAddress(raw)).toEqual({
+        ok: false,
+        reason: 'a space or an invisible character in the address',
+      });
+    },
+  );
+
   test('the short way takes only what the long way takes, with the same result', () => {
     const ordinary = fc.tuple(
       fc.stringMatching(/^[a-zA-Z0-9_+.-]{1,12}$/),
