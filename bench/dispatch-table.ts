@@ -1,4 +1,8 @@
-import { claimFresh, Heartbeat, open, type Result, record } from '../src/index.ts';
+import { open } from '../src/api/sendstate.ts';
+import type { Result } from '../src/model/states.ts';
+import { claimFresh } from '../src/queue/claim.ts';
+import { Heartbeat } from '../src/queue/heartbeat.ts';
+import { record } from '../src/queue/record.ts';
 import { VERSION } from '../src/version.ts';
 
 /** What one run of 0→1→2 measured. */

@@ -1,4 +1,5 @@
-import { open, status } from '../src/index.ts';
+import { open } from '../src/api/sendstate.ts';
+import { status } from '../src/api/status.ts';
 import { type DispatchRun, dispatch, fillCampaign } from './dispatch-table.ts';
 import { textbook } from './dispatch-textbook.ts';
 import { measureImport } from './import.ts';

@@ -1,7 +1,11 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { Meter, open, parseRelay, type Sendstate, send, serveMetrics } from '../src/index.ts';
+import { type App, open } from '../src/api/sendstate.ts';
+import { send } from '../src/api/work.ts';
+import { serveMetrics } from '../src/metrics/server.ts';
+import { parseRelay } from '../src/smtp/relay.ts';
+import { Meter } from '../src/worker/meter.ts';
 import { flag, median, say, startBenchServer } from './server.ts';
 import { checkTable, prepareCampaign } from './speed-campaign.ts';
 import { judge, type MetricsFigures, metricsRows, record } from './web-figures.ts';
@@ -33,7 +37,7 @@ function startScraper(url: string): ChildProcess {
 }
 
 /** @returns mails per second, by the table's own account */
-async function rateOf(app: Sendstate, name: string, metered: boolean): Promise<number> {
+async function rateOf(app: App, name: string, metered: boolean): Promise<number> {
   await prepareCampaign(app, name, people);
   const relay = parseRelay(`smtp://127.0.0.1:${port}`);
   const meter = metered ? new Meter() : undefined;

@@ -1,8 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { create } from '../src/api/create.ts';
+import { pause, start } from '../src/api/lifecycle.ts';
+import { setLimit } from '../src/api/limits.ts';
+import { importPeople } from '../src/api/recipients.ts';
+import { type App, open } from '../src/api/sendstate.ts';
 import { startCapture } from '../src/capture/capture.ts';
-import { create, importPeople, open, pause, type Sendstate, setLimit, start } from '../src/index.ts';
 import { writeBetween } from './between.ts';
 import { now } from './clock.ts';
 import { readMachine } from './machine.ts';
@@ -95,7 +99,7 @@ interface Phase {
 }
 
 /** One campaign, sent by all workers until the time is over. @returns measured / asked */
-async function run(app: Sendstate, databaseUrl: string, phase: Phase): Promise<number> {
+async function run(app: App, databaseUrl: string, phase: Phase): Promise<number> {
   const { name, campaignRate, limited, others, relayOptions = '' } = phase;
   await create(app, {
     name,

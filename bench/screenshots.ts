@@ -1,17 +1,14 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
-import {
-  create,
-  importPeople,
-  open,
-  parseRelay,
-  type Sendstate,
-  send,
-  serve,
-  startCapture,
-  status,
-} from '../src/index.ts';
+import { create } from '../src/api/create.ts';
+import { importPeople } from '../src/api/recipients.ts';
+import { type App, open } from '../src/api/sendstate.ts';
+import { status } from '../src/api/status.ts';
+import { send } from '../src/api/work.ts';
+import { startCapture } from '../src/capture/capture.ts';
+import { parseRelay } from '../src/smtp/relay.ts';
+import { serve } from '../src/web/serve.ts';
 import { startBrowser, visit } from '../test/support/browser.ts';
 import { say, startBenchServer } from './server.ts';
 
@@ -107,7 +104,7 @@ async function firstPutOff(): Promise<string> {
   return found;
 }
 
-async function makeCampaign(app: Sendstate, name: string, rate: number): Promise<void> {
+async function makeCampaign(app: App, name: string, rate: number): Promise<void> {
   await create(app, {
     name,
     from: '예시책방 <news@shop.example.com>',
@@ -118,7 +115,7 @@ async function makeCampaign(app: Sendstate, name: string, rate: number): Promise
   await importPeople(app, name, { from: PEOPLE, rejects: null });
 }
 
-async function reached(app: Sendstate, name: string, share: number): Promise<void> {
+async function reached(app: App, name: string, share: number): Promise<void> {
   for (;;) {
     const { progress } = await status(app, name);
     if (progress.done / progress.total >= share) return;

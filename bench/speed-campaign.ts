@@ -1,8 +1,11 @@
-import { create, importPeople, type Sendstate, status } from '../src/index.ts';
+import { create } from '../src/api/create.ts';
+import { importPeople } from '../src/api/recipients.ts';
+import type { App } from '../src/api/sendstate.ts';
+import { status } from '../src/api/status.ts';
 import { peopleCsv, TEMPLATE } from './speed-people.ts';
 
 /** A new campaign with so many people in it, and a quiet server: what importing leaves to do is done. */
-export async function prepareCampaign(app: Sendstate, name: string, people: number): Promise<void> {
+export async function prepareCampaign(app: App, name: string, people: number): Promise<void> {
   await create(app, { name, ...TEMPLATE });
   const { imported } = await importPeople(app, name, { from: peopleCsv(people), rejects: null });
   if (imported !== people) throw new Error(`${imported} of ${people} people were imported`);
@@ -10,7 +13,7 @@ export async function prepareCampaign(app: Sendstate, name: string, people: numb
 }
 
 /** Nothing is measured while the server still tidies up what was done before. */
-export async function quiet({ database }: Sendstate): Promise<void> {
+export async function quiet({ database }: App): Promise<void> {
   await database.pool.query('vacuum (analyze) recipient');
   await database.pool.query('checkpoint');
 }
@@ -21,7 +24,7 @@ export async function quiet({ database }: Sendstate): Promise<void> {
  *
  * @throws when anything in the table says otherwise
  */
-export async function checkTable(app: Sendstate, name: string, people: number): Promise<number> {
+export async function checkTable(app: App, name: string, people: number): Promise<number> {
   const { progress } = await status(app, name);
   const { rows } = await app.database.pool.query<{ sent: number; rest: number; open: number }>(
     `select (select count(*)::int from recipient where campaign_id = $1 and send_state = 2 and outcome = 'sent') as sent,

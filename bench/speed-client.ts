@@ -1,4 +1,8 @@
-import { createDeliverer, type Deliverer, open, parseRelay, send, type TransportName } from '../src/index.ts';
+import { open } from '../src/api/sendstate.ts';
+import { send } from '../src/api/work.ts';
+import { createDeliverer, type TransportName } from '../src/smtp/choose.ts';
+import type { Deliverer } from '../src/smtp/deliverer.ts';
+import { parseRelay } from '../src/smtp/relay.ts';
 import { type CpuReading, cpuBetween, readCpu, type Watched } from './speed-cpu.ts';
 import { person, preBuilt } from './speed-people.ts';
 import { runTextbook } from './speed-textbook.ts';

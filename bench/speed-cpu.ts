@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { Sendstate } from '../src/index.ts';
+import type { App } from '../src/api/sendstate.ts';
 
 /** Processes whose CPU time is read: the server's postmaster and the sink; null where the operating system does not tell. */
 export interface Watched {
@@ -66,7 +66,7 @@ export function cpuBetween(before: CpuReading, after: CpuReading): CpuReading {
 }
 
 /** The postmaster of a server on this machine; null when it is elsewhere (or in a container of its own). */
-export async function postmasterOf({ database }: Sendstate): Promise<number | null> {
+export async function postmasterOf({ database }: App): Promise<number | null> {
   const { rows } = await database.pool.query<{ pid: number }>('select pg_backend_pid() as pid');
   const pid = rows[0]?.pid ?? 0;
   try {

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { open } from '../src/index.ts';
+import { open } from '../src/api/sendstate.ts';
 import { median, say, sendstateCommand } from './server.ts';
 import { checkTable, prepareCampaign, quiet } from './speed-campaign.ts';
 import { Child } from './speed-child.ts';

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, type Sendstate } from '../src/index.ts';
+import { type App, open } from '../src/api/sendstate.ts';
 import { findProgram } from './installed.ts';
 import type { Sink } from './sink.ts';
 import { checkTable, prepareCampaign } from './speed-campaign.ts';
@@ -35,14 +35,14 @@ const program = (name: string) => new URL(name, import.meta.url);
 export class Rounds {
   readonly tally: Tally = { lost: 0, duplicated: 0 };
   readonly #setting: Setting;
-  readonly #app: Sendstate;
-  readonly #textbook: Sendstate;
+  readonly #app: App;
+  readonly #textbook: App;
   readonly #postgres: number | null;
   readonly #clients = new Map<Contender, Child>();
   #accepted = 0;
   #campaigns = 0;
 
-  private constructor(setting: Setting, app: Sendstate, textbook: Sendstate, postgres: number | null) {
+  private constructor(setting: Setting, app: App, textbook: App, postgres: number | null) {
     this.#setting = setting;
     this.#app = app;
     this.#textbook = textbook;

@@ -1,4 +1,4 @@
-import { startCapture } from '../src/index.ts';
+import { startCapture } from '../src/capture/capture.ts';
 import { wrongIn } from './speed-people.ts';
 
 /*

@@ -3,7 +3,10 @@ import { once as event } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
-import { create, importPeople, open, type Sendstate, status } from '../src/index.ts';
+import { create } from '../src/api/create.ts';
+import { importPeople } from '../src/api/recipients.ts';
+import { type App, open } from '../src/api/sendstate.ts';
+import { status } from '../src/api/status.ts';
 import { startBrowser, visit } from '../test/support/browser.ts';
 import { flag, median, say, sendstateCommand, startBenchServer } from './server.ts';
 import { peopleCsv } from './speed-people.ts';
@@ -85,7 +88,7 @@ async function kilobytes(assets: ReadonlySet<string>): Promise<number> {
 }
 
 /** Milliseconds from a commit to its words on an open page. */
-async function changes(browser: Browser, app: Sendstate, url: string): Promise<PageFigures['changeMs']> {
+async function changes(browser: Browser, app: App, url: string): Promise<PageFigures['changeMs']> {
   const { context, page } = await visit(browser);
   await page.goto(url);
   await page.waitForSelector('#legend li');
@@ -118,7 +121,7 @@ async function viewers(url: string, id: number): Promise<() => Promise<void>> {
 }
 
 /** Mails a second of one campaign, sent by a process of its own. */
-async function sendRate(app: Sendstate, databaseUrl: string, smtp: string, url: string | null, name: string) {
+async function sendRate(app: App, databaseUrl: string, smtp: string, url: string | null, name: string) {
   const from = {
     name,
     from: 'News <news@example.com>',
@@ -136,7 +139,7 @@ async function sendRate(app: Sendstate, databaseUrl: string, smtp: string, url: 
 }
 
 /** Rates in pairs, one with and one without viewers: what else the machine does meets both of a pair. */
-async function pairsOf(app: Sendstate, databaseUrl: string, smtp: string, url: string) {
+async function pairsOf(app: App, databaseUrl: string, smtp: string, url: string) {
   // The first is to warm up.
   await sendRate(app, databaseUrl, smtp, url, 'round-0');
   const found: Record<'with' | 'without', number>[] = [];

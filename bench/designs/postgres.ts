@@ -1,18 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import {
-  create,
-  importPeople,
-  migrate,
-  open,
-  parseRelay,
-  pause,
-  recipients,
-  resume,
-  type Sendstate,
-  send,
-  start,
-  status,
-} from '../../src/index.ts';
+import { create } from '../../src/api/create.ts';
+import { pause, resume, start } from '../../src/api/lifecycle.ts';
+import { migrate } from '../../src/api/open.ts';
+import { importPeople } from '../../src/api/recipients.ts';
+import { type App, open } from '../../src/api/sendstate.ts';
+import { recipients, status } from '../../src/api/status.ts';
+import { send } from '../../src/api/work.ts';
+import { parseRelay } from '../../src/smtp/relay.ts';
 import type { Consuming, DeadLetter, Design, Person, Place, Standing } from '../contract.ts';
 import { dispatch } from '../dispatch-table.ts';
 import { csvOf, MESSAGE } from '../list.ts';
@@ -33,7 +27,7 @@ const PAUSED_LOOK_MS = 50;
 /** Clients of the queue without mail; `npm run bench:dispatch` has the same. */
 const CLIENTS = 2;
 
-async function within<T>(place: Place, work: (app: Sendstate) => Promise<T>): Promise<T> {
+async function within<T>(place: Place, work: (app: App) => Promise<T>): Promise<T> {
   const app = await open({ databaseUrl: databaseUrl(place), max: 6 });
   try {
     return await work(app);

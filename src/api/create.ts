@@ -5,7 +5,7 @@ import { type Attachment, attachmentsOf, type Campaign, insertCampaign } from '.
 import { messageOf, SendstateError } from '../errors.ts';
 import { type Composer, compileMessage } from '../message/compose.ts';
 import { FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS } from '../worker/retry.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 /** A file to attach: a path, or bytes with a name. */
 export type AttachmentSource =
@@ -46,7 +46,7 @@ export const MAX_ATTACHMENT_BYTES = 18 * 1024 * 1024;
  * @returns its id
  * @throws SendstateError `campaign-exists`, `campaign-name`, `template-…`, `attachment-…`, `option-…`
  */
-export async function create({ database }: Sendstate, options: CreateOptions): Promise<number> {
+export async function create({ database }: Opened, options: CreateOptions): Promise<number> {
   const maxAttempts = bounded('max-attempts', options.maxAttempts ?? 5, 1, 100);
   const maxAgeSeconds = bounded('max-age', options.maxAgeSeconds ?? 3 * 86_400, 1, 365 * 86_400);
   const rate = options.rate === undefined ? null : bounded('rate', options.rate, 1e-6, 1e6);
@@ -129,7 +129,7 @@ function compose(campaign: Template, attachments: readonly Attachment[]): Compos
 
 /** A campaign's compiled message, with its attachments out of the table. */
 export async function composerFor(
-  { database }: Pick<Sendstate, 'database'>,
+  { database }: Pick<Opened, 'database'>,
   campaign: Campaign,
 ): Promise<Composer> {
   return compose(campaign, await attachmentsOf(database, campaign.campaignId));

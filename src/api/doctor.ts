@@ -5,14 +5,14 @@ import { probeRelay } from '../smtp/probe.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { type Diagnosis, fine, wrong } from './diagnosis.ts';
 import { checkHorizon } from './horizon.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 export type { Diagnosis } from './diagnosis.ts';
 
 /** A transaction older than this, seconds, keeps dead versions from being pruned: the table grows and slows down. */
 const OLD_TRANSACTION_SECONDS = 300;
 
-type Check = (app: Sendstate) => Promise<Diagnosis>;
+type Check = (app: Opened) => Promise<Diagnosis>;
 
 export interface DoctorOptions {
   /** Seconds after which an open transaction is too old. Default 300. */
@@ -24,7 +24,7 @@ export interface DoctorOptions {
  * @param relay null: the relay is not looked at
  */
 export async function doctor(
-  app: Sendstate,
+  app: Opened,
   relay: RelayOptions | readonly RelayOptions[] | null = [],
   options: DoctorOptions = {},
 ): Promise<Diagnosis[]> {

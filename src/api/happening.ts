@@ -1,5 +1,5 @@
 import { type Progress, readProgress } from '../report/progress.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 /** How a campaign stands, with a word that changes whenever its row does: who reads it twice knows that it is the same. */
 export interface Standing {
@@ -9,7 +9,7 @@ export interface Standing {
 }
 
 /** Undefined: it was deleted. */
-export async function standing({ database }: Sendstate, name: string): Promise<Standing | undefined> {
+export async function standing({ database }: Opened, name: string): Promise<Standing | undefined> {
   const { rows } = await database.pool.query<{ version: string }>(
     'select xmin::text as version from campaign where name = $1',
     [name],

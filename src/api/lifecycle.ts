@@ -9,10 +9,10 @@ import {
 import { SendstateError } from '../errors.ts';
 import { leaveQueues } from '../queue/domain-limit.ts';
 import { sweepCancelled } from '../queue/sweep.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 /** Lets workers begin, now or at a time. */
-export async function start({ database }: Sendstate, name: string, at?: Date): Promise<Campaign> {
+export async function start({ database }: Opened, name: string, at?: Date): Promise<Campaign> {
   if (at === undefined) return await startCampaign(database, name);
   if (Number.isNaN(at.getTime())) {
     throw new SendstateError('start-at', 'The time to start at is not one', {
@@ -23,20 +23,20 @@ export async function start({ database }: Sendstate, name: string, at?: Date): P
 }
 
 /** Running workers stop claiming at once and release what they hold within about a second. */
-export async function pause({ database }: Sendstate, name: string, reason?: string): Promise<Campaign> {
+export async function pause({ database }: Opened, name: string, reason?: string): Promise<Campaign> {
   const campaign = await pauseCampaign(database, name, reason ?? null);
   await leaveQueues(database, campaign.campaignId);
   return campaign;
 }
 
 /** Undoes `pause`. */
-export async function resume({ database }: Sendstate, name: string): Promise<Campaign> {
+export async function resume({ database }: Opened, name: string): Promise<Campaign> {
   return await resumeCampaign(database, name);
 }
 
 /** Nobody who is still waiting gets this mail. What is being sent at this moment ends as it ends. */
 export async function cancel(
-  { database }: Sendstate,
+  { database }: Opened,
   name: string,
 ): Promise<{ readonly campaign: Campaign; readonly cancelled: number }> {
   const campaign = await cancelCampaign(database, name);

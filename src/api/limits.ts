@@ -8,7 +8,7 @@ import {
   writeLimit,
 } from '../queue/domain-limit.ts';
 import { type RecipientHistory, readHistory } from '../report/history.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 /** Mails per second: one a fortnight, and more than any relay takes. */
 const SLOWEST = 1e-6;
@@ -30,7 +30,7 @@ function domainOf(written: string): string {
  * domain without a limit of its own. Workers know of it within a second. @returns the domain as it is kept
  * @throws SendstateError `limit-domain`, `limit-rate`
  */
-export async function setLimit({ database }: Sendstate, domain: string, rate: number): Promise<string> {
+export async function setLimit({ database }: Opened, domain: string, rate: number): Promise<string> {
   const name = domainOf(domain);
   if (!(rate >= SLOWEST && rate <= FASTEST)) {
     throw new SendstateError(
@@ -43,17 +43,17 @@ export async function setLimit({ database }: Sendstate, domain: string, rate: nu
 }
 
 /** Takes a limit away; who waits for a turn of that domain is due at once. False: there was none. */
-export async function removeLimit({ database }: Sendstate, domain: string): Promise<boolean> {
+export async function removeLimit({ database }: Opened, domain: string): Promise<boolean> {
   return await deleteLimit(database, domainOf(domain));
 }
 
 /** Every limit of the database. */
-export async function limits({ database }: Sendstate): Promise<DomainLimit[]> {
+export async function limits({ database }: Opened): Promise<DomainLimit[]> {
   return await readLimits(database);
 }
 
 /** Everything that is known of one address, campaign by campaign, the latest campaign first; empty: nowhere. */
-export async function history({ database }: Sendstate, address: string): Promise<RecipientHistory[]> {
+export async function history({ database }: Opened, address: string): Promise<RecipientHistory[]> {
   const parsed = parseAddress(address);
   // As it was imported; what no import would take may have been written by hand.
   return await readHistory(database, parsed.ok ? parsed.address : address.trim());

@@ -10,7 +10,7 @@ import type { Delivery } from '../smtp/deliverer.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { signingDeliverer } from '../smtp/signing.ts';
 import { composerFor } from './create.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 interface Sample {
   readonly recipientId: number;
@@ -20,7 +20,7 @@ interface Sample {
 
 /** Whose row to render: an address of the campaign; default the first recipient. */
 async function sampleOf(
-  { database }: Sendstate,
+  { database }: Opened,
   campaignId: number,
   name: string,
   address?: string,
@@ -42,7 +42,7 @@ async function sampleOf(
 }
 
 /** The mail that one recipient would get, whole and in its parts. Nothing is sent, no row changes. */
-export async function preview(app: Sendstate, name: string, address?: string): Promise<Preview> {
+export async function preview(app: Opened, name: string, address?: string): Promise<Preview> {
   const campaign = await findCampaign(app.database, name);
   const sample = await sampleOf(app, campaign.campaignId, name, address);
   return previewOf(await composerFor(app, campaign), sample);
@@ -56,17 +56,21 @@ export interface TestResult {
   readonly sent: boolean;
 }
 
-/** Sends one mail, rendered for a recipient's row, to somebody else: yourself. No row changes. */
-export async function test(
-  app: Sendstate,
-  name: string,
-  options: {
-    to: string;
-    as?: string | undefined;
-    relay: RelayOptions;
-    dkim?: readonly DkimKey[] | undefined;
-  },
-): Promise<TestResult> {
+export interface TestOptions {
+  /** Where the mail goes. */
+  readonly to: string;
+  /** Whose row it is rendered for: an address of the campaign. Default: the first recipient. */
+  readonly as?: string | undefined;
+  readonly relay: RelayOptions;
+  /** The mail is signed with each of these. Default: none. */
+  readonly dkim?: readonly DkimKey[] | undefined;
+}
+
+/**
+ * Sends one mail, rendered for a recipient's row, to another address. No row changes.
+ * @throws SendstateError `test-address`, `campaign-unknown`, `campaign-empty`, `recipient-unknown`, `message-invalid`
+ */
+export async function sendTest(app: Opened, name: string, options: TestOptions): Promise<TestResult> {
   const to = parseAddress(options.to);
   if (!to.ok) {
     throw new SendstateError('test-address', `Nothing can be sent to ${options.to}: ${to.reason}`, {

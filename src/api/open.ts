@@ -27,8 +27,8 @@ export interface OpenOptions {
   readonly say?: ((line: string) => void) | undefined;
 }
 
-/** An open database with sendstate's tables: what every verb takes first. */
-export interface Sendstate {
+/** An open database with sendstate's tables: what every function of this folder takes first. */
+export interface Opened {
   readonly database: Database;
   /** It is the embedded PostgreSQL. */
   readonly embedded: boolean;
@@ -40,7 +40,7 @@ export interface Sendstate {
  *
  * @throws SendstateError `database-…`, `embedded-…`, `schema-…`: what is wrong and what to do next
  */
-export async function open(options: OpenOptions = {}): Promise<Sendstate> {
+export async function openTables(options: OpenOptions = {}): Promise<Opened> {
   const embedded = options.databaseUrl === undefined;
   const url = options.databaseUrl ?? (await embeddedUrl(options));
   const { max = 4, connectTimeoutMs, queryTimeoutMs, answerWithinMs } = options;
@@ -70,6 +70,6 @@ async function embeddedUrl({ directory, make = true, user, outside, say }: OpenO
  * Brings the database to this version. Any number of processes may do so at once; done twice it does nothing.
  * @returns the names of the migrations that were applied now
  */
-export async function migrate({ database }: Sendstate): Promise<readonly string[]> {
+export async function migrate({ database }: Opened): Promise<readonly string[]> {
   return (await migrateDatabase(database)).applied;
 }

@@ -6,7 +6,7 @@ import type { Retryable } from '../model/states.ts';
 import { retryOutcome, sweepCancelled } from '../queue/sweep.ts';
 import { readProgress } from '../report/progress.ts';
 import { reasonOf } from '../worker/retry.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 export interface ImportPeopleOptions
   extends Omit<ImportOptions, 'campaignId' | 'campaignName' | 'source' | 'fileName' | 'rejects'> {
@@ -23,7 +23,7 @@ export interface ImportPeopleOptions
  * @throws SendstateError `campaign-unknown`, `import-…`, `csv-…`, `encoding-…`
  */
 export async function importPeople(
-  { database }: Sendstate,
+  { database }: Opened,
   name: string,
   options: ImportPeopleOptions,
 ): Promise<ImportReport> {
@@ -44,7 +44,7 @@ export async function importPeople(
  * Puts everybody with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them; one
  * that is finished or cancelled is paused by it.
  */
-export async function retry({ database }: Sendstate, name: string, outcome: Retryable): Promise<number> {
+export async function retry({ database }: Opened, name: string, outcome: Retryable): Promise<number> {
   const { campaignId, status } = await findCampaign(database, name);
   if (status === 'finished' || status === 'cancelled') {
     // First everybody who still waited is cancelled, as was asked; then nobody cancels those who are put back.

@@ -1,10 +1,10 @@
 import { SendstateError } from '../errors.ts';
+import type { DkimKey } from '../message/dkim.ts';
 import type { NamedRelay } from '../relays/gate.ts';
 import { createDeliverer, type TransportName } from '../smtp/choose.ts';
 import type { Deliverer } from '../smtp/deliverer.ts';
 import { checkLabels, type RelayOptions } from '../smtp/relay.ts';
 import { signingDeliverer } from '../smtp/signing.ts';
-import type { WorkOptions } from './work.ts';
 
 /** Anything that delivers, with what a relay of SMTP_URL says in its options. */
 export interface NamedDeliverer {
@@ -31,8 +31,15 @@ export interface OpenRelays {
   close(): Promise<void>;
 }
 
+/** Which relays, by which client, signed with what. */
+export interface RelaysRequest {
+  readonly relay: RelayChoice | readonly RelayChoice[];
+  readonly transport?: TransportName | undefined;
+  readonly dkim?: readonly DkimKey[] | undefined;
+}
+
 /** @throws SendstateError `RELAY_URL`, `relay-missing`, and what a deliverer cannot be made with */
-export function openRelays(options: WorkOptions): OpenRelays {
+export function openRelays(options: RelaysRequest): OpenRelays {
   const choices = 'length' in options.relay ? options.relay : [options.relay];
   if (choices.length === 0) throw new SendstateError('relay-missing', 'No relay is named');
   const opened = choices.map((choice, index) => openRelay(choice, index, options.transport));

@@ -2,7 +2,7 @@ import { findCampaign } from '../campaigns/campaigns.ts';
 import { SendstateError } from '../errors.ts';
 import { type Report, readReport } from '../report/report.ts';
 import { maskedAll } from './mask.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 export type { Report } from '../report/report.ts';
 
@@ -16,7 +16,7 @@ export interface ReportOptions {
  * @throws SendstateError `campaign-unknown`
  */
 export async function report(
-  { database }: Sendstate,
+  { database }: Opened,
   name: string,
   { mask = false }: ReportOptions = {},
 ): Promise<Report> {

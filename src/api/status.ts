@@ -13,7 +13,7 @@ import {
   relayActivity,
   type WorkerActivity,
 } from '../report/progress.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 
 /** One campaign: progress, failures by reason, who works, and how the relays are. */
 export interface Status {
@@ -25,7 +25,7 @@ export interface Status {
 }
 
 /** Where one campaign stands. Costs the same at 10 recipients and at 10 million. */
-export async function status({ database }: Sendstate, name: string): Promise<Status> {
+export async function status({ database }: Opened, name: string): Promise<Status> {
   // Says which campaigns there are when this one is not.
   await findCampaign(database, name);
   const [progress] = await readProgress(database, name);
@@ -37,13 +37,13 @@ export async function status({ database }: Sendstate, name: string): Promise<Sta
 }
 
 /** Every campaign, the latest first. */
-export async function campaigns({ database }: Sendstate): Promise<Progress[]> {
+export async function campaigns({ database }: Opened): Promise<Progress[]> {
   return await readProgress(database);
 }
 
 /** The recipients of a campaign, all or those with one outcome, streamed in the order they were imported. */
 export async function* recipients(
-  { database }: Sendstate,
+  { database }: Opened,
   name: string,
   outcome?: Outcome,
 ): AsyncGenerator<RecipientRow> {

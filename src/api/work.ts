@@ -8,7 +8,7 @@ import { VERSION } from '../version.ts';
 import type { Meter } from '../worker/meter.ts';
 import { type WorkEnd, Worker } from '../worker/worker.ts';
 import { composerFor } from './create.ts';
-import type { Sendstate } from './open.ts';
+import type { Opened } from './open.ts';
 import { openRelays, type RelayChoice } from './relays.ts';
 
 export interface WorkOptions {
@@ -43,7 +43,7 @@ export interface SendOptions extends WorkOptions {
 export const DEFAULT_BATCH = 500;
 
 async function poll(
-  app: Sendstate,
+  app: Opened,
   options: WorkOptions,
   campaignId: number | null,
   until: 'finished' | 'idle' | 'stopped',
@@ -88,7 +88,7 @@ async function poll(
  * @returns `ended`; `stopped` after the signal; `relay` when every relay refuses the sender (nobody fails for it)
  * @throws SendstateError `campaign-unknown`, `campaign-empty`, `campaign-status`
  */
-export async function send(app: Sendstate, name: string, options: SendOptions): Promise<WorkEnd> {
+export async function send(app: Opened, name: string, options: SendOptions): Promise<WorkEnd> {
   const { campaignId, status } = await findCampaign(app.database, name);
   // Sending what is finished already is done: a cron job or a second machine that comes late has nothing to fail for.
   if (options.join !== true) {
@@ -100,7 +100,7 @@ export async function send(app: Sendstate, name: string, options: SendOptions): 
 
 /** Works on everything that is due. With `drain`, until nothing is due any more; otherwise until the signal. */
 export async function work(
-  app: Sendstate,
+  app: Opened,
   options: WorkOptions & { readonly drain?: boolean | undefined },
 ): Promise<WorkEnd> {
   return await poll(app, options, null, options.drain === true ? 'idle' : 'stopped');

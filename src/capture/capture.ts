@@ -1,41 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { CaptureSession, type CaptureSink } from './capture-session.ts';
+import {
+  type CapturedMail,
+  type CaptureOptions,
+  type CaptureReply,
+  CaptureSession,
+  type CaptureSink,
+} from './capture-session.ts';
 
-/** A reply that a capture policy gives instead of accepting, and to which command. */
-export interface CaptureReply {
-  readonly at: 'rcpt' | 'data' | 'final';
-  /** The whole reply without CRLF, such as `450 4.2.0 greylisted`. */
-  readonly reply: string;
-}
-
-/** Options of the capture server; every default suits `demo`. */
-export interface CaptureOptions {
-  /** Default 127.0.0.1: the server accepts everything, so it must not be reachable from elsewhere. */
-  readonly host?: string;
-  /** Default 0: any free port. */
-  readonly port?: number;
-  /** EHLO keywords. Default CAPTURE_EXTENSIONS. */
-  readonly extensions?: readonly string[];
-  /** Milliseconds that every group of replies is held back, as a distant relay's would be. Default 0. */
-  readonly replyDelayMs?: number;
-  /** Largest message taken, in bytes; also announced as SIZE. Default 50 MiB. */
-  readonly maxMessageBytes?: number;
-  /** Decides about the `nth` (from 1) time that `recipient` is named; null accepts. Default: accepts everything. */
-  readonly policy?: (recipient: string, nth: number) => CaptureReply | null;
-  /** After this many mails on one connection the next MAIL is answered 421 and the connection closed. Default: never. */
-  readonly maxMailsPerConnection?: number;
-  /** Called for every accepted mail. `raw` is the message, dots removed; it is only valid during the call. */
-  readonly onMail?: (mail: CapturedMail) => void;
-  /** How many accepted mails to keep whole in `mails`. Default 0. */
-  readonly keep?: number;
-}
-
-/** One accepted mail. */
-export interface CapturedMail {
-  readonly from: string;
-  readonly to: readonly string[];
-  readonly raw: Buffer;
-}
+export type { CapturedMail, CaptureOptions, CaptureReply } from './capture-session.ts';
 
 /** A running capture server and what it saw. */
 export interface CaptureServer {

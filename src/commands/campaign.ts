@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { create } from '../api/create.ts';
+import { cancel, pause, resume, start } from '../api/lifecycle.ts';
+import { retry } from '../api/recipients.ts';
+import type { App } from '../api/sendstate.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { cancel, create, pause, type Retryable, resume, retry, type Sendstate, start } from '../index.ts';
+import type { Retryable } from '../model/states.ts';
 import { counted } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { integer, pair, rate, retryable, secondsUpTo, several, time } from './options.ts';
@@ -45,7 +49,7 @@ async function runCreate(context: Context, name: string, flags: CreateFlags): Pr
   const html = await template('--html', flags.html);
   const text = await template('--text', flags.text);
   const inline = Object.entries(flags.inline ?? {}).map(([contentId, path]) => ({ path, contentId }));
-  const make = async (app: Sendstate) => {
+  const make = async (app: App) => {
     const campaignId = await create(app, {
       name,
       from: flags.from,

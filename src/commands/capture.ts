@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { type CaptureOptions, type CaptureServer, startCapture } from '../capture/capture.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { type CaptureOptions, type CaptureServer, startCapture } from '../index.ts';
 import type { Context } from './context.ts';
 import { makeDirectory } from './directory.ts';
 import { integer } from './options.ts';

@@ -1,6 +1,8 @@
+import type { OpenOptions } from '../api/open.ts';
+import { type App, open } from '../api/sendstate.ts';
 import type { Config } from '../config.ts';
 import { SendstateError } from '../errors.ts';
-import { type OpenOptions, open, type RelayOptions, type Sendstate } from '../index.ts';
+import type { RelayOptions } from '../smtp/relay.ts';
 
 /** What every command is given: what it was told, and where it may talk. */
 export interface Context {
@@ -27,7 +29,7 @@ export interface Context {
  */
 export async function withDatabase<T>(
   context: Context,
-  work: (app: Sendstate) => Promise<T>,
+  work: (app: App) => Promise<T>,
   options: Pick<OpenOptions, 'check' | 'make' | 'max' | 'connectTimeoutMs' | 'queryTimeoutMs'> = {},
 ): Promise<T> {
   const { databaseUrl, embedded } = context.config;

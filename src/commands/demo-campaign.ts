@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { create } from '../api/create.ts';
+import { cancel } from '../api/lifecycle.ts';
+import type { App } from '../api/sendstate.ts';
+import { campaigns, status } from '../api/status.ts';
 import { SendstateError } from '../errors.ts';
-import { campaigns, cancel, create, type Sendstate, status } from '../index.ts';
 
 /** examples/ of the package, seen from src/commands/ and from dist/commands/ alike. */
 const EXAMPLES = path.join(import.meta.dirname, '..', '..', 'examples');
@@ -9,7 +12,7 @@ const EXAMPLES = path.join(import.meta.dirname, '..', '..', 'examples');
 const ABANDONED_MS = 60_000;
 
 /** Demos that were killed in the middle must not wait for a worker with a real relay. */
-export async function cancelAbandoned(app: Sendstate): Promise<void> {
+export async function cancelAbandoned(app: App): Promise<void> {
   for (const { name, startedAt, status: now } of await campaigns(app)) {
     if (!/^demo-\d+$/.test(name) || now !== 'running' || startedAt === null) continue;
     if (Date.now() - startedAt.getTime() < ABANDONED_MS) continue;
@@ -19,7 +22,7 @@ export async function cancelAbandoned(app: Sendstate): Promise<void> {
 }
 
 /** A campaign under the first free name of demo-1, demo-2 … */
-export async function createDemo(app: Sendstate): Promise<string> {
+export async function createDemo(app: App): Promise<string> {
   const html = await readFile(path.join(EXAMPLES, 'points.hbs'), 'utf8');
   const numbers = (await campaigns(app)).map(({ name }) => Number(/^demo-(\d{1,9})$/.exec(name)?.[1] ?? 0));
   for (let number = Math.max(0, ...numbers) + 1; ; number++) {

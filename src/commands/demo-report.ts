@@ -1,4 +1,4 @@
-import type { Sendstate } from '../index.ts';
+import type { App } from '../api/sendstate.ts';
 import { count, printable } from '../report/format.ts';
 import type { Context } from './context.ts';
 import type { CaptureCounts } from './demo-capture.ts';
@@ -16,7 +16,7 @@ export interface Done {
 /** Says what happened: one JSON object, or a page for people. Fails the command when a mail is missing or came twice. */
 export async function report(
   context: Context,
-  app: Sendstate,
+  app: App,
   name: string,
   done: Done,
   directory: string,

@@ -1,4 +1,4 @@
-import type { Sendstate } from '../index.ts';
+import type { App } from '../api/sendstate.ts';
 
 /** Three questions that anyone with psql may ask about a campaign, and one of its recipients. */
 export function demoQueries(name: string, address: string): string[] {
@@ -20,7 +20,7 @@ function literal(text: string): string {
 }
 
 /** Asks, and draws the answer as psql would. */
-export async function answerOf({ database }: Sendstate, query: string): Promise<string[]> {
+export async function answerOf({ database }: App, query: string): Promise<string[]> {
   const { fields, rows } = await database.pool.query<string[]>({
     text: query,
     rowMode: 'array',

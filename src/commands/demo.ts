@@ -1,9 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { cancel } from '../api/lifecycle.ts';
+import { importPeople } from '../api/recipients.ts';
+import { type App, open } from '../api/sendstate.ts';
+import { send } from '../api/work.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { cancel, importPeople, open, parseRelay, type Sendstate, send } from '../index.ts';
 import { bar, count, printable } from '../report/format.ts';
+import { parseRelay } from '../smtp/relay.ts';
 import type { Context } from './context.ts';
 import { cancelAbandoned, createDemo, firstPeople } from './demo-campaign.ts';
 import { CaptureProcess } from './demo-capture.ts';
@@ -67,7 +71,7 @@ async function makeDirectory(out: string, name: string): Promise<string> {
 
 async function sendDemo(
   context: Context,
-  app: Sendstate,
+  app: App,
   name: string,
   capture: CaptureProcess,
   limit: number,

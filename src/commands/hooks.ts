@@ -1,17 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { standing } from '../api/happening.ts';
+import type { App } from '../api/sendstate.ts';
 import { messageOf } from '../errors.ts';
-import {
-  type Failing,
-  FailingWatch,
-  HOOK_EVENTS,
-  type HookEvent,
-  Hooks,
-  parseTarget,
-  type SendEvent,
-  type Sendstate,
-  standing,
-  type Target,
-} from '../index.ts';
+import { type Failing, FailingWatch } from '../hooks/failing.ts';
+import { HOOK_EVENTS, type HookEvent, Hooks } from '../hooks/hooks.ts';
+import { parseTarget, type Target } from '../hooks/target.ts';
+import type { SendEvent } from '../model/events.ts';
 import type { Context } from './context.ts';
 
 export interface HookFlags {
@@ -44,14 +38,14 @@ export function targetsOf(flags: HookFlags): Partial<Record<HookEvent, Target>> 
 
 /** Makes happenings of a worker's events and gives them to the hooks. The sending never waits for any of it. */
 export class HookDesk {
-  readonly #app: Sendstate;
+  readonly #app: App;
   readonly #hooks: Hooks;
   readonly #note: (words: string) => void;
   readonly #failing: FailingWatch | null;
   readonly #asking = new Set<Promise<void>>();
   readonly #timer: NodeJS.Timeout | undefined;
 
-  constructor(context: Context, app: Sendstate, flags: HookFlags, note: (words: string) => void) {
+  constructor(context: Context, app: App, flags: HookFlags, note: (words: string) => void) {
     const { SENDSTATE_HOOK_SECRET: _, ...env } = process.env;
     const secret = context.config.hookSecret?.reveal() ?? null;
     this.#app = app;

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type ImportPreview, type ImportProgress, type ImportReport, importPeople } from '../index.ts';
+import { importPeople } from '../api/recipients.ts';
+import type { ImportPreview, ImportProgress, ImportReport } from '../import/import.ts';
 import { bar, count, printable } from '../report/format.ts';
 import { type Context, withDatabase } from './context.ts';
 import { pair } from './options.ts';

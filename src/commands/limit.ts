@@ -1,14 +1,9 @@
 import type { Command } from 'commander';
-import {
-  type DomainLimit,
-  history,
-  limits,
-  type RecipientHistory,
-  removeLimit,
-  SendstateError,
-  setLimit,
-} from '../index.ts';
+import { history, limits, removeLimit, setLimit } from '../api/limits.ts';
+import { SendstateError } from '../errors.ts';
+import type { DomainLimit } from '../queue/domain-limit.ts';
 import { duration, printable } from '../report/format.ts';
+import type { RecipientHistory } from '../report/history.ts';
 import { type Context, withDatabase } from './context.ts';
 import { rate } from './options.ts';
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { SendEvent } from '../index.ts';
+import type { SendEvent } from '../model/events.ts';
 import { printable } from '../report/format.ts';
 import type { Context } from './context.ts';
 import { legibleJson, useColour } from './terminal.ts';

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
+import { type Diagnosis, doctor } from '../api/doctor.ts';
+import { migrate } from '../api/open.ts';
 import { SendstateError } from '../errors.ts';
-import { type Diagnosis, deliveryWords, doctor, migrate, probeRelay, type RelayReport } from '../index.ts';
 import { printable } from '../report/format.ts';
+import { deliveryWords } from '../smtp/deliverer.ts';
+import { probeRelay, type RelayReport } from '../smtp/probe.ts';
 import { type Context, relaysOf, withDatabase } from './context.ts';
 
 function relayLines(report: RelayReport): string[] {

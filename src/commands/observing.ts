@@ -1,13 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { App } from '../api/sendstate.ts';
 import { messageOf } from '../errors.ts';
-import {
-  Meter,
-  type MetricsServer,
-  parseTarget,
-  type SendEvent,
-  type Sendstate,
-  serveMetrics,
-} from '../index.ts';
+import { parseTarget } from '../hooks/target.ts';
+import { type MetricsServer, serveMetrics } from '../metrics/server.ts';
+import type { SendEvent } from '../model/events.ts';
+import { Meter } from '../worker/meter.ts';
 import type { Context } from './context.ts';
 import { HookDesk, type HookFlags } from './hooks.ts';
 import { LOG_FORMATS, Log, type LogFormat } from './log.ts';
@@ -108,7 +105,7 @@ export class Observing {
   }
 
   /** @throws SendstateError `metrics-port` */
-  static async begin(context: Context, app: Sendstate, flags: ObservingFlags, log: Log): Promise<Observing> {
+  static async begin(context: Context, app: App, flags: ObservingFlags, log: Log): Promise<Observing> {
     const { metricsPort: port, metricsHost: host } = flags;
     const meter = port === undefined ? undefined : new Meter();
     const server =

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { OUTCOMES, type Outcome, RETRYABLE, type Retryable } from '../index.ts';
+import { OUTCOMES, type Outcome, RETRYABLE, type Retryable } from '../model/states.ts';
 
 /** A whole number within bounds; anything else is wrong usage. */
 export function integer(low: number, high: number): (text: string) => number {

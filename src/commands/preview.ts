@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { preview, sendTest } from '../api/mails.ts';
 import { SendstateError } from '../errors.ts';
-import { deliveryWords, preview, test } from '../index.ts';
 import { printable } from '../report/format.ts';
+import { deliveryWords } from '../smtp/deliverer.ts';
 import { type Context, relaysOf, withDatabase } from './context.ts';
 import { makeDirectory } from './directory.ts';
 
@@ -61,7 +62,7 @@ export function registerPreview(program: Command, contextOf: (command: Command) 
       const context = contextOf(command);
       const [relay, ...others] = relaysOf(context);
       const result = await withDatabase(context, (app) =>
-        test(app, name, { to, as, relay, dkim: context.config.dkim }),
+        sendTest(app, name, { to, as, relay, dkim: context.config.dkim }),
       );
       const { delivery, sent } = result;
       const words = deliveryWords(delivery);

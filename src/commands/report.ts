@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
+import { type Report, report } from '../api/report.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { type Report, report } from '../index.ts';
 import { printable } from '../report/format.ts';
 import { reportHtml } from '../report/report-html.ts';
 import { reportMarkdown, reportRows } from '../report/report-text.ts';

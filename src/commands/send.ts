@@ -1,7 +1,11 @@
 import type { Command } from 'commander';
+import type { App } from '../api/sendstate.ts';
+import { status } from '../api/status.ts';
+import { send } from '../api/work.ts';
 import { SendstateError } from '../errors.ts';
-import { type Outcome, type Sendstate, send, status, type WorkEnd } from '../index.ts';
+import type { Outcome } from '../model/states.ts';
 import { duration, failureLines, outcomesLine, printable } from '../report/format.ts';
+import type { WorkEnd } from '../worker/worker.ts';
 import { type Context, withDatabase } from './context.ts';
 import { logFor, Observing } from './observing.ts';
 import { Painter } from './painter.ts';
@@ -36,7 +40,7 @@ async function runSend(context: Context, name: string, flags: WorkFlags): Promis
 /** The outcomes that somebody has to look into. */
 const FAILURES = ['rejected', 'expired', 'invalid', 'unconfirmed'] as const satisfies readonly Outcome[];
 
-async function report(context: Context, app: Sendstate, name: string, end: WorkEnd): Promise<void> {
+async function report(context: Context, app: App, name: string, end: WorkEnd): Promise<void> {
   const { progress, failures } = await status(app, name);
   const { startedAt, finishedAt } = progress;
   if (context.json) context.out(JSON.stringify({ end, ...progress, failures }));

@@ -1,5 +1,5 @@
-import type { ServeEvent, Trouble } from '../index.ts';
 import { count } from '../report/format.ts';
+import type { ServeEvent, Trouble } from '../web/events.ts';
 import type { Line } from './log.ts';
 
 type Action = Extract<ServeEvent, { kind: 'action' }>;

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import type { App } from '../api/sendstate.ts';
 import { messageOf, SendstateError } from '../errors.ts';
-import { type Sendstate, type ServeEvent, serve } from '../index.ts';
+import type { ServeEvent } from '../web/events.ts';
+
 import { type Context, withDatabase } from './context.ts';
 import { type LogFlags, logFor, logOptions } from './observing.ts';
 import { integer } from './options.ts';
@@ -40,7 +42,9 @@ async function runServe(context: Context, flags: ServeFlags): Promise<void> {
   const onEvent = (event: ServeEvent) => log.line(serveLine(event));
   const stopped = Promise.withResolvers<void>();
   context.signal.addEventListener('abort', () => stopped.resolve(), { once: true });
-  const run = async (app: Sendstate, acting: Sendstate) => {
+  const run = async (app: App, acting: App) => {
+    // Loaded here: every other command starts sooner without the web page.
+    const { serve } = await import('../web/serve.ts');
     const { url, close } = await serve(app, { port, host, token, readOnly, mask, onEvent, acting });
     if (context.json) context.out(JSON.stringify({ url }));
     else context.out(`The page is at ${url}/ (Ctrl-C ends it).`);

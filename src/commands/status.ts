@@ -1,17 +1,8 @@
 import type { Command } from 'commander';
 import { stringify } from 'csv-stringify/sync';
-import {
-  campaigns,
-  OUTCOMES,
-  type Outcome,
-  type Progress,
-  type RecipientRow,
-  type RelayActivity,
-  recipients,
-  type Sendstate,
-  type Status,
-  status,
-} from '../index.ts';
+import type { App } from '../api/sendstate.ts';
+import { campaigns, recipients, type Status, status } from '../api/status.ts';
+import { OUTCOMES, type Outcome } from '../model/states.ts';
 import {
   count,
   duration,
@@ -21,6 +12,7 @@ import {
   printable,
   progressLine,
 } from '../report/format.ts';
+import type { Progress, RecipientRow, RelayActivity } from '../report/progress.ts';
 import { type Context, withDatabase } from './context.ts';
 import { outcome } from './options.ts';
 import { legibleJson, writeOut } from './terminal.ts';
@@ -64,7 +56,7 @@ function relayLine({ label, workerId, state, words, slowedTo }: RelayActivity): 
 
 async function show(
   context: Context,
-  app: Sendstate,
+  app: App,
   name: string | undefined,
   out = context.out,
 ): Promise<Progress[]> {

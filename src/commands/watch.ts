@@ -1,7 +1,9 @@
+import type { App } from '../api/sendstate.ts';
+import { campaigns, status } from '../api/status.ts';
 import { isTransient } from '../database/problems.ts';
 import { messageOf } from '../errors.ts';
-import { campaigns, type Progress, type Sendstate, status } from '../index.ts';
 import { printable } from '../report/format.ts';
+import type { Progress } from '../report/progress.ts';
 import { overviewLines, watchLines } from '../report/progress-bar.ts';
 import type { Context } from './context.ts';
 import { useColour } from './terminal.ts';
@@ -37,7 +39,7 @@ class Rates {
 /** One look a second as a screen on a terminal, else the lines that `status` prints whenever they have changed. */
 export async function watch(
   context: Context,
-  app: Sendstate,
+  app: App,
   name: string | undefined,
   show: (print: (line: string) => void) => Promise<Progress[]>,
 ): Promise<void> {
@@ -73,7 +75,7 @@ async function pause(signal: AbortSignal): Promise<void> {
 }
 
 /** Draws over what is there, line by line, so that nothing flickers. */
-function screen(app: Sendstate, name: string | undefined): () => Promise<Progress[]> {
+function screen(app: App, name: string | undefined): () => Promise<Progress[]> {
   const rates = new Rates();
   return async () => {
     // A terminal that does not know its size says 0.

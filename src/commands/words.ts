@@ -1,4 +1,4 @@
-import type { SendEvent } from '../index.ts';
+import type { SendEvent } from '../model/events.ts';
 import { count, counted, perSecond } from '../report/format.ts';
 
 function relayWords({ label, several }: { readonly label: string; readonly several: boolean }): string {

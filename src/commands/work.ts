@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import cron from 'node-cron';
+import { campaigns } from '../api/status.ts';
+import { work } from '../api/work.ts';
 import { messageOf } from '../errors.ts';
-import { campaigns, type WorkEnd, work } from '../index.ts';
 import { outcomesLine } from '../report/format.ts';
+import type { WorkEnd } from '../worker/worker.ts';
 import { type Context, withDatabase } from './context.ts';
 import type { Log } from './log.ts';
 import { logFor, Observing } from './observing.ts';

@@ -1,7 +1,10 @@
 import { type Command, Option } from 'commander';
+import type { App } from '../api/sendstate.ts';
+import { status } from '../api/status.ts';
+import type { WorkOptions } from '../api/work.ts';
 import { messageOf } from '../errors.ts';
-import { type Sendstate, status, TRANSPORTS, type TransportName, type WorkOptions } from '../index.ts';
 import { printable, progressLine } from '../report/format.ts';
+import { TRANSPORTS, type TransportName } from '../smtp/choose.ts';
 import { type Context, relaysOf } from './context.ts';
 import { type ObservingFlags, observingOptions } from './observing.ts';
 import { integer } from './options.ts';
@@ -62,7 +65,7 @@ export function workOptionsOf(context: Context, flags: WorkFlags): Omit<WorkOpti
 const PAINT_MS = 250;
 
 /** Draws the progress line until the returned function is called. */
-export function keepPainting(app: Sendstate, name: string, painter: Painter): () => void {
+export function keepPainting(app: App, name: string, painter: Painter): () => void {
   let asking = false;
   const paint = async () => {
     if (asking) return;

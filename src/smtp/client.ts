@@ -38,7 +38,7 @@ export function createSmtpDeliverer(relay: RelayOptions, options: SmtpOptions = 
 /** Errors of a connection that worked until then, after which a mail that was not sent may go over another one. */
 const WORTH_MOVING: ReadonlySet<string> = new Set([DELIVERY_CODES.connection, 'ECONNRESET', 'EPIPE']);
 
-class SmtpClient implements SmtpDeliverer, SessionOwner, ConnectorUser {
+class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser {
   mode: Mode | null = null;
   readonly #relay: RelayOptions;
   readonly #options: Required<SmtpOptions>;

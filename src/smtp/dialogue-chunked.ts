@@ -1,8 +1,7 @@
 import { chunkForm } from './body.ts';
 import type { OutgoingMail } from './deliverer.ts';
-import { accept, type Dialogue, RSET } from './dialogue.ts';
+import { accept, type Dialogue, type DialogueSession, RSET } from './dialogue.ts';
 import { mailCommand, rcptCommand } from './envelope.ts';
-import type { Session } from './session.ts';
 import type { Asked, OpenMail } from './unanswered.ts';
 
 /** What chunked mode begins with, and falls back to when the relay complains. */
@@ -14,13 +13,13 @@ const MIN_DEPTH = 2;
  * leaves few mails in doubt.
  */
 export class ChunkedDialogue implements Dialogue {
-  readonly #session: Session;
+  readonly #session: DialogueSession;
   #depth = MIN_DEPTH;
   #inFlight = 0;
   #bytes = 0;
   #wentWell = 0;
 
-  constructor(session: Session) {
+  constructor(session: DialogueSession) {
     this.#session = session;
   }
 

@@ -1,22 +1,21 @@
 import { dataForm } from './body.ts';
 import type { Stage } from './deliverer.ts';
-import { accept, type Dialogue, RSET } from './dialogue.ts';
+import { accept, type Dialogue, type DialogueSession, RSET } from './dialogue.ts';
 import { mailCommand, rcptCommand } from './envelope.ts';
-import type { Session } from './session.ts';
 import type { Asked, OpenMail } from './unanswered.ts';
 
 const DOT = '.\r\n';
 
 /** MAIL, RCPT, DATA, body: what grouped and serial mode have in common. */
 abstract class DataDialogue implements Dialogue {
-  protected readonly session: Session;
+  protected readonly session: DialogueSession;
   /** The mail whose envelope is being said: from MAIL to the answer to DATA, or to its refusal. */
   protected current: OpenMail | null = null;
   /** Safety rule 4: after any failure, RSET leads the next group. */
   protected reset = false;
   #senderRefused = false;
 
-  constructor(session: Session) {
+  constructor(session: DialogueSession) {
     this.session = session;
   }
 

@@ -1,4 +1,5 @@
 import type { Transport } from 'nodemailer';
+import { VERSION } from '../version.ts';
 import { createSmtpDeliverer, type SmtpOptions } from './client.ts';
 import type { Deliverer, Delivery, OutgoingMail } from './deliverer.ts';
 import { probeRelay } from './probe.ts';
@@ -57,7 +58,7 @@ export function createSmtpTransport(
   const deliverer = redactingDeliverer(createSmtpDeliverer(target, options), secretsOf(target));
   return {
     name: 'sendstate',
-    version: '1.0.0',
+    version: VERSION,
     send(mail, callback) {
       const envelope = mail.message.getEnvelope();
       const from = envelope.from === false ? '' : envelope.from;

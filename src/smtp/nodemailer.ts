@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { Readable } from 'node:stream';
-import { createTransport, type Transporter } from 'nodemailer';
+import { createTransport } from 'nodemailer';
 import { messageOf } from '../errors.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail, type Stage } from './deliverer.ts';
 import { withoutSmtputf8 } from './envelope.ts';
@@ -8,8 +8,21 @@ import { needsTls, type RelayOptions, tlsOptions } from './relay.ts';
 import { parseReply, ReplyError } from './reply.ts';
 import { cleanText } from './reply-text.ts';
 
-/** What this file needs of a nodemailer transporter: whatever createTransport() returns has it. */
-export type NodemailerTransport = Pick<Transporter, 'sendMail' | 'use' | 'close'>;
+/** What this file needs of a nodemailer transporter: everything that createTransport() returns has it. */
+export interface NodemailerTransport {
+  use(step: 'stream', plugin: (mail: StreamStep, next: (error?: Error | null) => void) => void): unknown;
+  sendMail(
+    message: { readonly envelope: { from: string; to: string }; readonly raw: Readable; signal: AbortSignal },
+    done: (error: Error | null, info: { readonly response: string }) => void,
+  ): void;
+  close(): void;
+}
+
+/** What a nodemailer plugin of the step `stream` is given, as far as it is used here. */
+interface StreamStep {
+  readonly data: { readonly raw?: unknown };
+  readonly message: { createReadStream(): Readable };
+}
 
 /** A Deliverer over nodemailer's connection pool. Throws SendstateError `RELAY_CA`. */
 export function createNodemailerDeliverer(relay: RelayOptions): Deliverer {

@@ -1,16 +1,15 @@
 import type { Delivery } from './deliverer.ts';
-import type { Session } from './session.ts';
 import type { OpenMail } from './unanswered.ts';
 
-/** Whoever owns sessions: gives them mails and hears how it went. */
-export interface SessionOwner {
+/** The owner of sessions gives them mails and is told what became of each. */
+export interface SessionOwner<Session> {
   /** The next mail to send, or null. */
   take(): OpenMail | null;
   /** Gives a mail back that this session cannot take any more. */
   putBack(open: OpenMail): void;
   /** A mail's delivery is known. Called once a mail. */
   settle(session: Session, open: OpenMail, delivery: Delivery): void;
-  /** The connection is gone. `cause`: what that means for a mail that waited for it; null after a proper goodbye. */
+  /** The connection is gone. `cause`: what that means for a mail that waited for it; null after QUIT. */
   ended(session: Session, cause: Delivery | null): void;
 }
 

@@ -23,7 +23,7 @@ export class Session implements WireUser {
   begun = 0;
   /** Mails that the relay took on this connection. */
   sent = 0;
-  readonly #owner: SessionOwner;
+  readonly #owner: SessionOwner<Session>;
   readonly #dialogue: Dialogue;
   #state: 'open' | 'draining' | 'quitting' | 'closing' | 'ended' = 'open';
   readonly #unanswered: Unanswered;
@@ -36,7 +36,7 @@ export class Session implements WireUser {
     capabilities: Capabilities,
     mode: Mode,
     limits: SessionLimits,
-    owner: SessionOwner,
+    owner: SessionOwner<Session>,
   ) {
     this.wire = wire;
     this.capabilities = capabilities;

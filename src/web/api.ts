@@ -3,7 +3,7 @@ import { cancel, pause, resume, start } from '../api/lifecycle.ts';
 import { history } from '../api/limits.ts';
 import { preview } from '../api/mails.ts';
 import { maskedAll } from '../api/mask.ts';
-import type { Sendstate } from '../api/open.ts';
+import type { Opened } from '../api/open.ts';
 import { retry } from '../api/recipients.ts';
 import { findCampaign } from '../campaigns/campaigns.ts';
 import { SendstateError } from '../errors.ts';
@@ -91,7 +91,7 @@ async function press(web: WebContext, c: Context<Env>, verb: WebVerb, name: stri
   }
 }
 
-async function act(app: Sendstate, verb: WebVerb, name: string, outcome?: string): Promise<Pressed> {
+async function act(app: Opened, verb: WebVerb, name: string, outcome?: string): Promise<Pressed> {
   switch (verb) {
     case 'pause':
       return { status: (await pause(app, name)).status };

@@ -1,6 +1,6 @@
 import type { HttpBindings } from '@hono/node-server';
 import type { Hono } from 'hono';
-import type { Sendstate } from '../api/open.ts';
+import type { Opened } from '../api/open.ts';
 import type { Limiter, TokenGuard } from './access.ts';
 import type { Asset } from './assets.ts';
 import type { ServeEvent } from './events.ts';
@@ -17,9 +17,9 @@ export type Routes = Hono<Env>;
 
 /** What the routes work with. */
 export interface WebContext {
-  readonly app: Sendstate;
+  readonly app: Opened;
   /** For what buttons do. */
-  readonly acting: Sendstate;
+  readonly acting: Opened;
   readonly feed: Feed;
   readonly assets: ReadonlyMap<string, Asset>;
   /** Who may come in; undefined: everybody who reaches us, which is this machine alone. */

@@ -48,3 +48,25 @@ export type ServeEvent =
       readonly code: string;
       readonly message: string;
     };
+
+export interface ServeOptions {
+  /** Default 8025; 0: any free one. */
+  readonly port?: number | undefined;
+  /** The address to listen at. Default 127.0.0.1; any that others can reach needs a token. */
+  readonly host?: string | undefined;
+  /** A browser that gives it may look and press buttons. At least 16 characters. */
+  readonly token?: string | undefined;
+  /** Nothing can be changed. Default false. */
+  readonly readOnly?: boolean | undefined;
+  /** Addresses are shown as k…@example.com, and mails not at all. Default false. */
+  readonly mask?: boolean | undefined;
+  /** Told of what is worth a line in a log. */
+  readonly onEvent?: ((event: ServeEvent) => void) | undefined;
+}
+
+export interface Served {
+  /** http://127.0.0.1:8025 */
+  readonly url: string;
+  /** Ends the streams of all viewers and stops. */
+  close(): Promise<void>;
+}

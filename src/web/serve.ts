@@ -1,44 +1,28 @@
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { maskedAll } from '../api/mask.ts';
-import type { Sendstate } from '../api/open.ts';
+import type { Opened } from '../api/open.ts';
 import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
 import { isLoopback, Limiter, SHORTEST_TOKEN, TokenGuard } from './access.ts';
 import { type AppOptions, createApp } from './app.ts';
 import { loadAssets } from './assets.ts';
 import type { WebContext } from './context.ts';
-import type { ServeEvent } from './events.ts';
+import type { Served, ServeOptions } from './events.ts';
 import { Feed } from './feed.ts';
 import { tell, troubleOf } from './problems.ts';
 import { look } from './snapshot.ts';
 
-export interface ServeOptions extends AppOptions {
-  /** Default 8025; 0: any free one. */
-  readonly port?: number | undefined;
-  /** The address to listen at. Default 127.0.0.1; any that others can reach needs a token. */
-  readonly host?: string | undefined;
-  /** Who knows it may look and press buttons. At least 16 characters. */
-  readonly token?: string | undefined;
-  /** Nothing can be changed. Default false. */
-  readonly readOnly?: boolean | undefined;
-  /** Addresses are shown as k…@example.com, and mails not at all. Default false. */
-  readonly mask?: boolean | undefined;
+/** What the program itself may set beside what users may. */
+export interface ServeInternals extends ServeOptions, AppOptions {
   /**
-   * What the buttons work with, where `app` gives a statement only the few seconds that reading needs (`queryTimeoutMs` of `open`):
-   * to cancel a campaign of millions takes longer. Default: `app`.
+   * What the buttons work with, where `app` gives a statement only the few seconds that reading needs (`queryTimeoutMs` of
+   * `open`): to cancel a campaign of millions takes longer. Default: `app`.
    */
-  readonly acting?: Sendstate | undefined;
-  /** Told of what is worth a line in a log. */
-  readonly onEvent?: ((event: ServeEvent) => void) | undefined;
+  readonly acting?: Opened | undefined;
 }
 
-export interface Served {
-  /** http://127.0.0.1:8025 */
-  readonly url: string;
-  /** Ends the streams of all viewers and stops. */
-  close(): Promise<void>;
-}
+export type { Served, ServeOptions } from './events.ts';
 
 /** Milliseconds that answers which are being written get at the end. */
 const END_WITHIN_MS = 500;
@@ -47,7 +31,7 @@ const END_WITHIN_MS = 500;
  * Serves the web page: campaigns and their progress, live. By default only this machine can reach it.
  * @throws SendstateError `web-token` (missing or too short), `web-port` (taken, not allowed)
  */
-export async function serve(app: Sendstate, options: ServeOptions = {}): Promise<Served> {
+export async function serve(app: Opened, options: ServeInternals = {}): Promise<Served> {
   const { port = 8025, host = '127.0.0.1', token, readOnly = false, mask = false } = options;
   const onEvent = options.onEvent ?? (() => undefined);
   checkToken(host, token);

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { open } from '../../src/api/sendstate.ts';
 import { createProgram } from '../../src/cli.ts';
-import { open } from '../../src/index.ts';
 import { runningCampaign } from '../support/campaign.ts';
 import { type Shell, startShell } from '../support/cli.ts';
 import { greet, type ScriptedRelay, startScript } from '../support/smtp-script.ts';

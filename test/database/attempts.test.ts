@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { history } from '../../src/api/limits.ts';
+import type { Opened } from '../../src/api/open.ts';
+import { retry } from '../../src/api/recipients.ts';
 import { inTransaction } from '../../src/database/connect.ts';
-import { history, retry, type Sendstate } from '../../src/index.ts';
 import { type Claim, type Outcome, RETRYABLE, type Result } from '../../src/model/states.ts';
 import { claimDue, claimFresh } from '../../src/queue/claim.ts';
 import { LOGGED_REPLY, MOST_LOGGED, record } from '../../src/queue/record.ts';
@@ -10,7 +12,7 @@ import { countersAgree, registered, result, runningCampaign } from '../support/c
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 
 let fresh: FreshDatabase;
-let app: Sendstate;
+let app: Opened;
 let workerId: number;
 beforeAll(async () => {
   fresh = await freshDatabase();

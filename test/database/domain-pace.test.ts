@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { cancel, pause } from '../../src/api/lifecycle.ts';
+import { limits, removeLimit, setLimit } from '../../src/api/limits.ts';
+import type { Opened } from '../../src/api/open.ts';
 import type { Database } from '../../src/database/connect.ts';
-import { cancel, limits, pause, removeLimit, type Sendstate, setLimit } from '../../src/index.ts';
 import type { Claim } from '../../src/model/states.ts';
 import { claimDue, claimFresh } from '../../src/queue/claim.ts';
 import { DomainLimits } from '../../src/queue/domain-limit.ts';
@@ -14,7 +16,7 @@ import { countersAgree, registered, result, runningCampaign } from '../support/c
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 
 let fresh: FreshDatabase;
-let app: Sendstate;
+let app: Opened;
 let workerId: number;
 beforeAll(async () => {
   fresh = await freshDatabase({ max: 10 });

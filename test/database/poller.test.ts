@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { cancel } from '../../src/api/lifecycle.ts';
+import { send } from '../../src/api/work.ts';
 import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
-import { cancel, SendstateError, send } from '../../src/index.ts';
+import { SendstateError } from '../../src/errors.ts';
 import { addPeople, countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { startProxy, through } from '../support/proxy.ts';

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { setLimit } from '../../src/api/limits.ts';
 import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
-import { setLimit } from '../../src/index.ts';
 import { CATCH_UP_SECONDS } from '../../src/queue/domain-pace.ts';
 import { BURST_SECONDS } from '../../src/queue/pace.ts';
 import { addPeople, countersAgree, runningCampaign } from '../support/campaign.ts';

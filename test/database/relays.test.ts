@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { status } from '../../src/api/status.ts';
 import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
-import { status } from '../../src/index.ts';
 import { Gate } from '../../src/relays/gate.ts';
 import { RelayReport } from '../../src/relays/relay-report.ts';
 import { relayActivity } from '../../src/report/progress.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cancel } from '../../src/api/lifecycle.ts';
-import type { Sendstate } from '../../src/api/open.ts';
+import type { Opened } from '../../src/api/open.ts';
 import { retry } from '../../src/api/recipients.ts';
 import { finishCampaign, startCampaign } from '../../src/campaigns/life.ts';
 import type { Claim } from '../../src/model/states.ts';
@@ -569,7 +569,7 @@ describe('retry of a cancelled campaign', () => {
 });
 
 describe('retry of a finished campaign', () => {
-  const app = (): Sendstate => ({ database: fresh.database, embedded: false, close: async () => undefined });
+  const app = (): Opened => ({ database: fresh.database, embedded: false, close: async () => undefined });
 
   /** Two people, both rejected, and nobody left. */
   async function ended(status: 'finished' | 'running'): Promise<{ campaignId: number; name: string }> {

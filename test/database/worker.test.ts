@@ -1,6 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { cancel, pause, resume, start } from '../../src/api/lifecycle.ts';
+import { retry } from '../../src/api/recipients.ts';
+import { status } from '../../src/api/status.ts';
 import { type CaptureOptions, type CaptureServer, startCapture } from '../../src/capture/capture.ts';
-import { cancel, pause, resume, retry, start, status } from '../../src/index.ts';
+import { claimDue } from '../../src/queue/claim.ts';
+import { Heartbeat } from '../../src/queue/heartbeat.ts';
+import { record } from '../../src/queue/record.ts';
 import { addPeople, countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { type BadLink, startProxy, through } from '../support/proxy.ts';
@@ -619,7 +624,7 @@ describe('failures by reason', () => {
     worker.stop();
     await worker.end;
     // A second worker dies with all three in its hands.
-    const { claimDue, record, Heartbeat } = await import('../../src/index.ts');
+
     await dueNow(campaignId);
     const dead = await Heartbeat.register(fresh.database, 'test', 1);
     const claim = await claimDue(fresh.database, { campaignId, workerId: dead.workerId, limit: 10 });

@@ -3,7 +3,7 @@ import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { type CaptureServer, startCapture } from '../../src/index.ts';
+import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { type CliProcess, type Ended, endProcesses, runCli, startCli } from '../support/process.ts';
 import { makeScratch, removeScratch } from '../support/scratch.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cancel, pause, resume, type Sendstate, start } from '../../src/index.ts';
+import { cancel, pause, resume, start } from '../../src/api/lifecycle.ts';
+import type { Opened } from '../../src/api/open.ts';
 import {
   CAMPAIGN_STATUSES,
   type CampaignStatus,
@@ -74,14 +75,14 @@ describe('a recipient', () => {
 });
 
 describe('a campaign', () => {
-  const VERBS: Readonly<Record<string, (app: Sendstate, name: string) => Promise<unknown>>> = {
+  const VERBS: Readonly<Record<string, (app: Opened, name: string) => Promise<unknown>>> = {
     start,
     pause,
     resume,
     cancel,
     schedule: (app, name) => start(app, name, new Date(Date.now() + 86_400_000)),
   };
-  const app = (): Sendstate => ({ database: fresh.database, embedded: false, close: async () => undefined });
+  const app = (): Opened => ({ database: fresh.database, embedded: false, close: async () => undefined });
   /** verb → from → to */
   const arrows = rowsOf(campaign, 'verb').map(([verb = '', from = '', to = '']) => ({
     verb,

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { doctor, open, type Sendstate } from '../../src/index.ts';
+import { doctor } from '../../src/api/doctor.ts';
+import { type App, open } from '../../src/api/sendstate.ts';
 import { type OwnServer, startServer } from '../support/cluster.ts';
 
 /** So old must a transaction be for these tests, seconds. */
 const OLD = 0.3;
 
 let server: OwnServer;
-let app: Sendstate;
+let app: App;
 beforeAll(async () => {
   server = await startServer({ max_prepared_transactions: '2', wal_level: 'logical' });
   app = await open({ databaseUrl: server.url });

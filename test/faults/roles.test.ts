@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { open } from '../../src/api/sendstate.ts';
+import { work } from '../../src/api/work.ts';
 import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
-import { open, parseRelay, work } from '../../src/index.ts';
+import { parseRelay } from '../../src/smtp/relay.ts';
 import { blocksOf, textOf } from '../docs/markdown.ts';
 import { countersAgree, runningCampaign } from '../support/campaign.ts';
 import { type FreshDatabase, freshDatabase } from '../support/database.ts';

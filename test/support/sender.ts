@@ -1,10 +1,13 @@
+import { type App, open } from '../../src/api/sendstate.ts';
 import type { WorkOptions } from '../../src/api/work.ts';
-import { open, parseRelays, type SendEvent, type Sendstate, send, work } from '../../src/index.ts';
+import { send, work } from '../../src/api/work.ts';
+import type { SendEvent } from '../../src/model/events.ts';
+import { parseRelays } from '../../src/smtp/relay.ts';
 import type { WorkEnd } from '../../src/worker/worker.ts';
 
 /** A worker in this process, with a pool of its own as a process of its own would have. */
 export interface Sender {
-  readonly app: Sendstate;
+  readonly app: App;
   /** How it ended; its errors. */
   readonly end: Promise<WorkEnd>;
   readonly events: readonly SendEvent[];

@@ -1,5 +1,5 @@
 import { type IncomingHttpHeaders, request } from 'node:http';
-import { type Served, type ServeOptions, serve } from '../../src/web/serve.ts';
+import { type Served, type ServeInternals, serve } from '../../src/web/serve.ts';
 import { type FreshDatabase, freshDatabase } from './database.ts';
 
 /** What a server answered. */
@@ -47,7 +47,7 @@ export interface Site extends Served {
   end(): Promise<void>;
 }
 
-export async function startSite(options: ServeOptions = {}): Promise<Site> {
+export async function startSite(options: ServeInternals = {}): Promise<Site> {
   const fresh = await freshDatabase({ max: 6 });
   const app = { database: fresh.database, embedded: false, close: async () => undefined };
   const served = await serve(app, { port: 0, ...options });

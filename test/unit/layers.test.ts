@@ -104,8 +104,12 @@ function importsOf(file: string): Import[] {
 }
 
 const imports = files.flatMap(importsOf);
-const folderOf = (file: string) =>
-  file.includes('/') ? file.slice(0, file.indexOf('/')) : file.slice(0, -3);
+/** The entry points of the package's subpaths stand where `index.ts` does. */
+const ENTRIES = ['smtp.ts', 'capture.ts', 'queue.ts'];
+const folderOf = (file: string) => {
+  if (ENTRIES.includes(file)) return 'index';
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : file.slice(0, -3);
+};
 const shown = ({ from, to }: Import) => `${from} → ${to}`;
 
 describe('the layers', () => {
@@ -158,14 +162,7 @@ describe('the layers', () => {
       done.add(file);
     };
     for (const file of files) visit(file, []);
-    expect(circles).toEqual([
-      'smtp/session.ts → smtp/dialogue.ts → smtp/session.ts',
-      'smtp/session.ts → smtp/dialogue-chunked.ts → smtp/session.ts',
-      'smtp/session.ts → smtp/dialogue-data.ts → smtp/session.ts',
-      'smtp/session.ts → smtp/session-owner.ts → smtp/session.ts',
-      'api/relays.ts → api/work.ts → api/relays.ts',
-      'capture/capture-session.ts → capture/capture.ts → capture/capture-session.ts',
-    ]);
+    expect(circles).toEqual([]);
   });
 
   test('no file is dead: each is reached from the command line or from the library', () => {
@@ -176,7 +173,7 @@ describe('the layers', () => {
       for (const { to, inside } of importsOf(file)) if (inside) reach(to);
     };
     reach('cli.ts');
-    reach('index.ts');
+    for (const entry of ['index.ts', 'smtp.ts', 'capture.ts', 'queue.ts']) reach(entry);
     expect(files.filter((file) => !alive.has(file))).toEqual([]);
   });
 

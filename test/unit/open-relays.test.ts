@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { openRelays, type RelayChoice } from '../../src/api/relays.ts';
-import { type Deliverer, parseRelays, type SendstateError } from '../../src/index.ts';
+import type { SendstateError } from '../../src/errors.ts';
+import type { Deliverer } from '../../src/smtp/deliverer.ts';
+import { parseRelays } from '../../src/smtp/relay.ts';
 
 class Postman implements Deliverer {
   readonly capacity = 3;

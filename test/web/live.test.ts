@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { open as openApp } from '../../src/api/open.ts';
+import { open as openApp } from '../../src/api/sendstate.ts';
 import { type CaptureServer, startCapture } from '../../src/capture/capture.ts';
 import { lazyDatabase } from '../../src/database/connect.ts';
 import { type Served, type ServeOptions, serve } from '../../src/web/serve.ts';
