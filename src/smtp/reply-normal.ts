@@ -36,25 +36,33 @@ const VARYING: readonly RegExp[] = [
   /(?:"[^"\s]{1,64}"|[^\s<>()[\]{},;:"'`|]{1,128})@[^\s<>()[\]{},;:"'`|]{1,255}/g,
   // What stands alone in angle brackets is an address or a host.
   /<[^\s<>]{0,255}>/g,
+  // IPv6 before times of day, which have neither eight groups nor "::".
+  /(?<=ipv6:|(?<![\w:]))(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}|(?=[0-9a-f:]{0,39}::)(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:\.\d{1,3}){0,3})(?![\w:])/gi,
   /\b\d{4}-\d\d-\d\d[t ]{0,2}\d\d:\d\d(?::\d\d(?:\.\d+)?)?z?/gi,
   new RegExp(`\\b${DAY},?\\s+(?=\\d|(?:${MONTH})\\b)`, 'gi'),
   new RegExp(`\\b(?:${MONTH})\\.?[\\s,-]{1,3}\\d+(?:st|nd|rd|th)?\\b`, 'gi'),
   new RegExp(`\\b\\d+(?:st|nd|rd|th)?[\\s-]{1,3}(?:${MONTH})\\b`, 'gi'),
-  new RegExp(`\\b\\d{1,2}:\\d\\d(?::\\d\\d)?(?:\\.\\d+)?(?:\\s?[ap]m\\b)?(?:\\s?[+-]\\d{4})?(?:\\s?\\(?(?:${ZONE})\\b\\)?)?`, 'gi'),
-  /(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:\.\d{1,3}){0,3}(?![\w:])/gi,
-  // Session and queue ids in base64 or hexadecimal.
-  /(?<![\w+/=])(?=[\w+/=-]{0,64}\d)[\w+/=-]{16,}/g,
+  new RegExp(
+    `\\b\\d{1,2}:\\d\\d(?::\\d\\d)?(?:\\.\\d+)?(?:\\s?[ap]m\\b)?(?:\\s?[+-]\\d{4})?(?:\\s?\\(?(?:${ZONE})\\b\\)?)?`,
+    'gi',
+  ),
+  // Session and queue ids in base64 or hexadecimal; not a path that ends in a host name.
+  /(?<![\w+/=-])(?=[\w+/=-]{0,64}\d)[\w+/=-]{16,}(?![\w+/=-]|\.\w)/g,
 ];
 
 const BETWEEN_TOKENS = /[\s()[\]{}<>"`,;:|=*!?^&~\\/]+/;
 const NUMBER_WORDS = new Set(
-  ('zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen ' +
-    'eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million').split(' '),
+  (
+    'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen ' +
+    'eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million'
+  ).split(' '),
 );
 /** The last labels of host names that have two labels and no digit: without them "rejected.Please" would be one. */
 const TOP_LEVEL = new Set(
-  ('com net org edu gov mil int info biz name pro app dev cloud email online site shop store tech xyz top club ' +
-    'example invalid test local localdomain lan internal arpa').split(' '),
+  (
+    'com net org edu gov mil int info biz name pro app dev cloud email online site shop store tech xyz top club ' +
+    'example invalid test local localdomain lan internal arpa'
+  ).split(' '),
 );
 
 /**
@@ -71,13 +79,17 @@ export function normaliseReply(reply: string): string {
     .replace(/[\u2018\u2019\u02bc]/g, "'")
     .replace(/(^|\s)[2-5]\d\d[ -]\s*#?-?(?:[245]\.\d{1,3}\.\d{1,3}(?=[\s-]|$)-?)?/gm, '$1 ');
   for (const varying of VARYING) text = text.replace(varying, ' ');
-  return text
-    .replace(/(\p{L})'(?=\p{L})/gu, '$1')
-    .replace(/\be-mail/gi, 'email')
-    .split(BETWEEN_TOKENS)
-    .flatMap(wordsOf)
-    .filter((word) => !NUMBER_WORDS.has(word))
-    .join(' ');
+  return (
+    text
+      // "example.com's policy": the host name ends before the apostrophe.
+      .replace(/(\.\p{L}+)'s\b/gu, '$1')
+      .replace(/(\p{L})'(?=\p{L})/gu, '$1')
+      .replace(/\be-mail/gi, 'email')
+      .split(BETWEEN_TOKENS)
+      .flatMap(wordsOf)
+      .filter((word) => !NUMBER_WORDS.has(word))
+      .join(' ')
+  );
 }
 
 /** The words of one token: none when it is a number, an id or a host name. */

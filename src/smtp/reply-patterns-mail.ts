@@ -24,7 +24,9 @@ export const RECIPIENT_OWN_PATTERNS: readonly ReplyPattern[] = [
   },
   {
     name: 'recipient-domain-not-in-service',
-    words: [/mail enabled subscriptions|recipient domain (?:temporarily )?disabled|account or domain may not exist/],
+    words: [
+      /mail enabled subscriptions|recipient domain (?:temporarily )?disabled|account or domain may not exist/,
+    ],
     verdict: 'recipient-rejected',
     temporary: 'recipient-deferred',
     stages: WITH_RECIPIENT,
@@ -39,7 +41,9 @@ export const RECIPIENT_OWN_PATTERNS: readonly ReplyPattern[] = [
   },
   {
     name: 'greylisted',
-    words: [/gr[ea]y ?list|whitelisted by this recipient|temporarily denied$|intentional policy rejection|\bgrey rbl\b/],
+    words: [
+      /gr[ea]y ?list|whitelisted by this recipient|temporarily denied$|intentional policy rejection|\bgrey rbl\b/,
+    ],
     verdict: 'recipient-deferred',
     code: /^4/,
     stages: WITH_RECIPIENT,

@@ -99,7 +99,9 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
   },
   {
     name: 'too-many-bad-recipients',
-    words: [/\b(?:too many|high number of) (?:bad|invalid|unknown|nonexistent) (?:recipients?|addresses|users?)\b/],
+    words: [
+      /\b(?:too many|high number of) (?:bad|invalid|unknown|nonexistent) (?:recipients?|addresses|users?)\b/,
+    ],
     verdict: 'sender-refused',
     temporary: 'relay-deferred',
     example: 'exim-too-many-bad-recipients',
