@@ -30,7 +30,7 @@ if (!withBrowser) {
 
 /*
  * What each broker does when it is killed, and clusters of three nodes on one machine: minutes on two cores. They belong to the
- * run where somebody asks for them; the contract of every design, with its broker killed (test/bench/contract-*.test.ts), belongs
+ * run where TEST_BROKERS asks for them; the contract of every design, with its broker killed (test/bench/contract-*.test.ts), belongs
  * to every run.
  */
 const withBrokers = process.env.TEST_BROKERS !== undefined;

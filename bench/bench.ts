@@ -96,7 +96,7 @@ async function measure(settings: Settings, stopped: Promise<never>): Promise<Raw
 /** Rejects at Ctrl-C, so that everything that was started is stopped on the way out. */
 function interruption(): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
-  // Nobody may be waiting for it any more, or not yet.
+  // No caller may be waiting for it any more, or not yet.
   promise.catch(() => undefined);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => reject(new Error(`ended by ${signal}`)));

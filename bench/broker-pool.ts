@@ -10,7 +10,7 @@ export interface Pooled {
   readonly broker: Broker;
 }
 
-/** After a broker was frozen: time for its own timers to have fired before anybody is connected, milliseconds. */
+/** After a broker was frozen: time for its own timers to have fired before any client connects, milliseconds. */
 const THAW_MS = 300;
 /** How long it may take to answer again, and the time between two questions, milliseconds. */
 const ANSWER_MS = 30_000;
@@ -25,7 +25,7 @@ export class BrokerPool {
   readonly #frozen = new Set<string>();
   /** Every broker that was started, stopped ones too. */
   readonly #started = new Map<string, Pooled>();
-  /** A start that is under way: whoever stops everything waits for it, so that it does not outlive the pool. */
+  /** A start that is under way: stopping everything waits for it, so that it does not outlive the pool. */
   #starting: Promise<unknown> = Promise.resolve();
   #stopped = false;
 
@@ -54,7 +54,7 @@ export class BrokerPool {
     return [...this.#started.values()];
   }
 
-  /** Ends one that was killed and came back: whoever is measured next gets a new one, as everybody else had. */
+  /** Ends one that was killed and came back: the next run gets a new one, as every other run had. */
   async retire(name: BrokerName, tier: Tier): Promise<void> {
     const key = `${name}:${tier}`;
     const known = this.#brokers.get(key);

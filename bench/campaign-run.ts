@@ -8,7 +8,7 @@ import type { Seen } from './sink-book.ts';
 import type { Line, Stage } from './stage.ts';
 import { checkpoint, dataBytes, deviceBytes, walBytes } from './storage.ts';
 
-/** CPU seconds or memory by part; null where nobody tells, or where there is no such part. */
+/** CPU seconds or memory by part; null where it is unknown, or where there is no such part. */
 export interface ByPart {
   readonly publisher: number | null;
   readonly consumer: number | null;
@@ -16,12 +16,12 @@ export interface ByPart {
   readonly sink: number | null;
 }
 
-/** A whole campaign: everybody in, then everybody out. */
+/** A whole campaign: all people in, then all people out. */
 export interface CampaignRun {
   readonly line: string;
   readonly people: number;
   readonly delayMs: number;
-  /** Until everybody was in, durably as far as the tier says. */
+  /** Until all people were in, durably as far as the tier says. */
   readonly enqueueSeconds: number;
   /** From the consumer's beginning until the sink had the last mail. */
   readonly drainSeconds: number;
@@ -35,7 +35,7 @@ export interface CampaignRun {
   readonly memoryMb: ByPart;
   /** What the broker's processes caused to be written to storage, from the first person to the last checkpoint. */
   readonly writtenBytes: number | null;
-  /** What the device below the broker's data took meanwhile, from everybody. */
+  /** What the device below the broker's data took meanwhile, from all processes. */
   readonly deviceBytes: number | null;
   readonly walBytes: number | null;
   /** What is more on the broker's disk than before. */
@@ -88,7 +88,7 @@ export async function runCampaign(stage: Stage, line: Line, options: CampaignOpt
     const deviceAfter = broker === null ? null : await deviceBytes(broker.dataDirectory);
     const left = broker === null ? null : await dataBytes(design.broker, broker);
     const seen = await stage.sink.seen();
-    // Before anybody reads the tables: reading prunes pages.
+    // Before any query reads the tables: reading prunes pages.
     await inspect?.(place);
     const dead = await design.deadLetters(place);
     const [enqueueSeconds, drainSeconds] = [secondsOf(published), lastMail(consumed, seen)];
@@ -173,7 +173,7 @@ export async function playWithin(patienceMs: number, job: RoleJob): Promise<Role
 export function faultOf({ line, people, seen, refusedForGood, deadLetters }: CampaignRun): string | null {
   if (seen.wrong > 0) return `${line}: ${seen.wrong} wrong mails, first: ${seen.why}`;
   if (seen.lost > 0) return `${line}: ${seen.lost} of ${people} lost`;
-  // Nobody was killed and no connection was cut: at least once is no excuse here.
+  // No process was killed and no connection was cut: at least once is no excuse here.
   if (seen.duplicated > 0) return `${line}: ${seen.duplicated} of ${people} twice`;
   if (deadLetters !== null && deadLetters !== refusedForGood)
     return `${line}: ${deadLetters} dead letters, ${refusedForGood} were refused`;

@@ -32,7 +32,7 @@ export const missingCluster = (name: ClusterName): string | null => missing(name
 /** Mails in flight at once, and how long each takes, milliseconds: some are always in the middle when the node dies. */
 const CAPACITY = 50;
 const REPLY_MS = 5;
-/** When nobody was handed out for so long, nobody will be, milliseconds: an election takes Kafka 9 s, and a broken connection 30. */
+/** When no person was handed out for so long, none will be, milliseconds: an election takes Kafka 9 s, and a broken connection 30. */
 const STILL_MS = 150_000;
 
 /** One campaign on three nodes, of which the leader dies when a third is sent and half is published. */
@@ -155,7 +155,7 @@ async function untilStill(number: () => number, over: AbortSignal): Promise<void
   let before = -1;
   while (!over.aborted) {
     const now = number();
-    if (now === before) throw new Error(`nobody for ${STILL_MS / 1000} s`);
+    if (now === before) throw new Error(`no person for ${STILL_MS / 1000} s`);
     before = now;
     // An abort is the end of it, which the loop sees.
     await wait(STILL_MS, undefined, { signal: over }).catch(() => {});

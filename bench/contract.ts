@@ -36,7 +36,7 @@ export type BrokerName = (typeof BROKERS)[number];
 
 /*
  * While others are measured a broker is frozen (SIGSTOP to all of `pids()`, later SIGCONT): its own timeouts must survive
- * minutes of that, and nobody is connected to it meanwhile.
+ * minutes of that, and no client is connected to it meanwhile.
  */
 
 /** Where one run happens. The same value is given to every process of the run. */
@@ -70,7 +70,7 @@ export interface Consuming {
   readonly signal: AbortSignal;
   /**
    * smtp://127.0.0.1:PORT of the sink, for those whose point it is to compose and speak SMTP themselves (the product, the
-   * textbook, the loop); everybody else calls `deliver`. Null: there is no mail, `deliver` answers at once.
+   * textbook, the loop); every other design calls `deliver`. Null: there is no mail, `deliver` answers at once.
    */
   readonly relay?: string | null;
   /** Called whenever all that was handed out so far is settled at the broker, durably as far as the tier says; the last time counts. */
@@ -78,13 +78,13 @@ export interface Consuming {
 }
 
 /**
- * What somebody is left with after a kill -9, once whatever died has been started again. `lost` and `sent again`: people
+ * What the operator is left with after a kill -9, once the dead process has been started again. `lost` and `sent again`: people
  * without a mail, people with two; `stuck`: neither sent nor failed until an operator intervenes.
  */
 export type Aftermath = 'resumes' | 'stuck' | 'starts again' | 'loses';
 
 /**
- * What somebody is left with who publishes everybody once more after the first attempt was killed in the middle. `again`: whom
+ * What the operator is left with after publishing all people once more, when the first attempt was killed in the middle. `again`: whom
  * the first had published gets a second mail; `loses`: and others get none.
  */
 export type Republished = 'once' | 'again' | 'loses';
@@ -103,11 +103,11 @@ export interface Design {
   readonly tiers: readonly Tier[];
   /** In words, for the report: what is promised when a process or the broker dies. */
   readonly guarantees: string;
-  /** In words: what nobody can learn from it. */
+  /** In words: what cannot be learned from it. */
   readonly cannotTell: string;
   /** It hands over one mail after the other, so that it is measured with fewer people. */
   readonly oneAtATime?: boolean;
-  /** What a killed consumer leaves to the next one. Default `resumes`: nobody lost, at most what was in flight sent twice. */
+  /** What a killed consumer leaves to the next one. Default `resumes`: no person lost, at most what was in flight sent twice. */
   readonly afterConsumerKilled?: Aftermath;
   /** What is left when the broker is killed and started again. Default `resumes`. */
   readonly afterBrokerKilled?: Aftermath;
@@ -117,15 +117,15 @@ export interface Design {
   readonly twiceAtMost?: (capacity: number, killed: 'consumer' | 'broker') => number;
   /** Makes the queues, topics, tables of one run, empty. In the driver. */
   prepare(place: Place): Promise<void>;
-  /** Everybody in, durably as far as the tier says, before it returns. In a process of its own. */
+  /** All people in, durably as far as the tier says, before it returns. In a process of its own. */
   publish(place: Place, people: AsyncIterable<readonly Person[]>): Promise<void>;
   /**
-   * Delivers until everybody of `place.people` is sent or a dead letter, by this or other consumers, or until the signal.
+   * Delivers until each of `place.people` is sent or a dead letter, by this or other consumers, or until the signal.
    * In a process of its own, of which several may run at once. May be killed at any moment and started again.
    */
   consume(place: Place, consuming: Consuming): Promise<void>;
   /**
-   * Queue only, where `consume` cannot do without mail: moves everybody through, every step durable, says `settled`, and
+   * Queue only, where `consume` cannot do without mail: moves all people through, every step durable, says `settled`, and
    * returns. Designs without it are measured by `consume` with a `deliver` that answers `sent` at once.
    */
   drainWithoutMail?(place: Place, settled: () => void): Promise<void>;

@@ -27,7 +27,7 @@ const server = createServer({ noDelay: true }, (socket) => {
 function answer(request: SinkRequest): object {
   switch (request.kind) {
     case 'begin':
-      // Whoever is still connected belongs to the run before.
+      // A client that is still connected belongs to the run before.
       for (const socket of sockets) socket.destroy();
       delayMs = request.delayMs;
       book.begin(request.expected);
@@ -43,7 +43,7 @@ function answer(request: SinkRequest): object {
 
 process.on('message', (request: SinkRequest) => void process.send?.(answer(request)));
 process.on('disconnect', () => process.exit());
-// Ctrl-C reaches everybody in the terminal; the driver ends this process when it has what it needs.
+// Ctrl-C reaches every process in the terminal; the driver ends this process when it has what it needs.
 process.on('SIGINT', () => undefined);
 server.listen({ port: 0, host: '127.0.0.1', backlog: 511 }, () => {
   const address = server.address();

@@ -27,7 +27,7 @@ export interface CrashOptions {
   readonly people: number;
   /** Reply delay of the sink, so that there is a middle. */
   readonly delayMs: number;
-  /** How long after the kill is waited for everybody, milliseconds. */
+  /** How long after the kill all people are waited for, milliseconds. */
   readonly patienceMs: number;
 }
 
@@ -97,14 +97,14 @@ export async function runCrash(
   }
 }
 
-/** What is left when everybody is published once more after a publisher that was killed in the middle. */
+/** What is left when every person is published once more after a publisher that was killed in the middle. */
 export interface PublisherCrash {
   readonly lost: number;
   readonly duplicated: number;
   readonly wrong: number;
 }
 
-/** Kills the publisher when it has published `after` of them, publishes everybody anew, and lets them all be sent. */
+/** Kills the publisher when it has published `after` of them, publishes all people anew, and lets them all be sent. */
 export async function runPublisherCrash(
   stage: Stage,
   line: Line,

@@ -16,7 +16,7 @@ export interface Hand {
 /** First wait after a temporary failure, milliseconds; it doubles. Minutes in ordinary life, too long for a benchmark. */
 const FIRST_RETRY_MS = 1_000;
 
-/** The product's compiled message and its SMTP client: the same for everybody. */
+/** The product's compiled message and its SMTP client: the same for every design. */
 export function mailHand(relay: string): Hand {
   const deliverer: Deliverer = createDeliverer(parseRelay(relay));
   const composer: Composer = compileMessage({
@@ -63,7 +63,7 @@ function answerOf(delivery: Delivery, attempt: number): Answer {
 /** Mails in flight that a queue is asked for when there is no mail: what the client has use for with ten connections. */
 const QUEUE_ONLY_CAPACITY = 100;
 
-/** No mail: everybody is answered `sent` in the next turn of the event loop. */
+/** No mail: every mail is answered `sent` in the next turn of the event loop. */
 export function emptyHand(): Hand {
   const answer: Answer = { kind: 'sent', reply: '2.0.0 Ok' };
   let waiting: ((answer: Answer) => void)[] = [];

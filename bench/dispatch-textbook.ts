@@ -1,7 +1,7 @@
 import pg from 'pg';
 
 /*
- * The table that everybody writes first, done well: one row a mail, an index on the state, claims of `batch` rows with
+ * The textbook table, done well: one row a mail, an index on the state, claims of `batch` rows with
  * FOR UPDATE SKIP LOCKED lowest id first, all results of a claim in one UPDATE. No claim rows, no counters, no marks.
  */
 const TABLE = `

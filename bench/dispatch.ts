@@ -6,7 +6,7 @@ import { measureImport } from './import.ts';
 import { flag, median, say, startBenchServer } from './server.ts';
 
 /*
- * How fast the table itself is: 0→1→2 without mail, against the table that everybody writes first, in one run, in turn.
+ * How fast the table itself is: 0→1→2 without mail, against the textbook table, in one run, in turn.
  *
  *   npm run bench:dispatch                            a few minutes
  *   npm run bench:dispatch -- --json                  the last line is JSON

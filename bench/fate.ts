@@ -40,7 +40,7 @@ export function countOf(failures: Failures, people: number, fate: Fate): number 
   return count;
 }
 
-/** Whether somebody with this fate ends without a mail, and not because anybody lost it. */
+/** Whether a person with this fate ends without a mail, and not because it was lost. */
 export function endsWithoutMail(fate: Fate): boolean {
   return fate === 'permanent' || fate === 'stubborn';
 }

@@ -13,12 +13,12 @@ const FAR_SECONDS = 4;
 /** People of the first look at a queue, and how long one round of it may take, seconds. */
 const QUEUE_TRIAL = 10_000;
 const QUEUE_SECONDS = 8;
-/** Rounds of everybody, with and without mail; what goes on after them are the designs of the best tier. */
+/** Rounds of all designs, with and without mail; what goes on after them are the designs of the best tier. */
 const COMMON_ROUNDS = 3;
 /** Reply delays that leave a middle to kill in, and time to ask, milliseconds. */
 const CRASH_DELAY_MS = 5;
 const TELL_DELAY_MS = 10;
-/** How long is waited for people who, by the design's own account, nobody will ever come back for, milliseconds. */
+/** How long is waited for people who, by the design's own account, no consumer will ever take again, milliseconds. */
 const STUCK_PATIENCE_MS = 15_000;
 /** The table and its two rivals: what has to be measured at any size, however long it takes. */
 const MAIN = ['postgres', 'rabbitmq', 'kafka'];
@@ -61,7 +61,7 @@ export class Figures {
     await this.#growth((line) => !MAIN.includes(line.key));
   }
 
-  /** Fast enough for everybody of the list, and what the table is compared with. */
+  /** Fast enough for the whole list, and what the table is compared with. */
   #goesOn(line: Line): boolean {
     return line.tier === 'A' && this.#runs.peopleOf(line) === this.#runs.settings.recipients;
   }
@@ -169,7 +169,7 @@ export class Figures {
         if (killed === 'broker' && line.design.broker === 'none') continue;
         const waits = line.design.afterConsumerKilled === 'stuck';
         if (settings.profile === 'quick' && (killed === 'broker' || waits)) {
-          this.#runs.skip(line, `${killed} killed`, 'a quick run waits for nobody');
+          this.#runs.skip(line, `${killed} killed`, 'a quick run does not wait');
           continue;
         }
         const run = await this.#runs.try(line, `${killed} killed`, () => this.#crash(line, killed));

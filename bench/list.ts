@@ -16,7 +16,7 @@ export const MESSAGE = {
   html: TEMPLATE.html.replace('</body>', '<p>Code: {{code}}</p>\n</body>'),
 } as const;
 
-/** The templates as everybody compiles them. */
+/** The templates as every design compiles them. */
 export const RENDERED = {
   subject: Handlebars.compile<Person['vars']>(MESSAGE.subject, { strict: true, noEscape: true }),
   text: Handlebars.compile<Person['vars']>(MESSAGE.text, { strict: true, noEscape: true }),
@@ -36,7 +36,7 @@ export function personOf(run: string, number: number): Person {
   return { id: number, address, vars: { ...vars, code: codeOf(run, address) } };
 }
 
-/** Everybody of a run, in pieces. */
+/** All people of a run, in pieces. */
 export async function* peopleOf(run: string, count: number): AsyncGenerator<readonly Person[]> {
   for (let from = 1; from <= count; from += PIECE) {
     yield Array.from({ length: Math.min(PIECE, count - from + 1) }, (_, at) => personOf(run, from + at));

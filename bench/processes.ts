@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 /** What processes have used since they started, themselves and those of their children that have ended. */
 export interface Used {
   readonly cpuSeconds: number;
-  /** Bytes that they caused to be written to storage (`write_bytes` of proc(5)); null where nobody tells. */
+  /** Bytes that they caused to be written to storage (`write_bytes` of proc(5)); null where it is unknown. */
   readonly writtenBytes: number | null;
 }
 
@@ -50,7 +50,7 @@ export function usedBetween(before: Used, after: Used): Used {
   };
 }
 
-/** Resident memory in 10^6 bytes, what several share counted once (Pss); null where nobody tells. */
+/** Resident memory in 10^6 bytes, what several share counted once (Pss); null where it is unknown. */
 export function memoryMbOf(pids: readonly number[]): number | null {
   let kb = 0;
   for (const pid of pids) {
@@ -61,7 +61,7 @@ export function memoryMbOf(pids: readonly number[]): number | null {
   return kb === 0 ? null : (kb * 1024) / 1e6;
 }
 
-/** Between two looks at somebody else's memory, milliseconds: walking through it costs it a little. */
+/** Between two looks at the memory of another process, milliseconds: walking through it costs it a little. */
 const MEMORY_EVERY_MS = 200;
 
 /** The most memory that processes had at once, as seen by looking now and then. */
@@ -81,7 +81,7 @@ export class PeakMemory {
     if (mb !== null) this.#peak = Math.max(this.#peak ?? 0, mb);
   }
 
-  /** The peak in 10^6 bytes; null where nobody tells. May be called twice. */
+  /** The peak in 10^6 bytes; null where it is unknown. May be called twice. */
   stop(): number | null {
     clearInterval(this.#timer);
     this.#look();

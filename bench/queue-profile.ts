@@ -8,7 +8,7 @@ import { compareWays, type Way } from './queue-ways.ts';
 import type { RoleJob } from './role.ts';
 import type { Line, Stage } from './stage.ts';
 
-/** Where the time goes when the table moves everybody without mail. */
+/** Where the time goes when the table moves all people without mail. */
 export interface QueueProfile {
   readonly people: number;
   /** With the profiler at work, which costs some of it. */
@@ -30,7 +30,7 @@ const LOOK_MS = 10;
 /** Rounds of each way to measure it. */
 const ROUNDS = 3;
 
-/** One round of the queue alone with everybody watching. @throws when the design is not on Postgres */
+/** One round of the queue alone with all processes watched. @throws when the design is not on Postgres */
 export async function runProfile(
   stage: Stage,
   line: Line,

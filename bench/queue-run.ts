@@ -17,7 +17,7 @@ export interface QueueRun {
 }
 
 /**
- * Everybody in, then everybody out with an answer at once: the same clock for all, from the consumer's first connection until the
+ * All people in, then all people out with an answer at once: the same clock for all, from the consumer's first connection until the
  * design says that everything is settled at its broker. What it checks or closes after that is not in it.
  */
 export async function runQueue(

@@ -27,7 +27,7 @@ const seconds = flag('seconds', 30);
 const workers = flag('workers', 4);
 /** Mails a second that are asked for. */
 const rate = flag('rate', 100);
-/** The domain that is limited; everybody else is at another one and has no limit. */
+/** The domain that is limited; all others are at another one and has no limit. */
 const LIMITED = 'naver.com';
 
 interface Arrival {
@@ -110,14 +110,14 @@ async function run(app: App, databaseUrl: string, phase: Phase): Promise<number>
   });
   await importPeople(app, name, { from: csv(limited, others), rejects: null });
   const running = Array.from({ length: workers }, () => startWorker(databaseUrl, relayOptions));
-  const everyoneWorks = async () => {
+  const allWork = async () => {
     const { rows } = await app.database.pool.query<{ n: number }>(
       'select count(*)::int as n from worker where stopped_at is null',
     );
     return (rows[0]?.n ?? 0) >= workers;
   };
   try {
-    await until('everybody works', running, everyoneWorks);
+    await until('every worker works', running, allWork);
     arrivals.length = 0;
     await start(app, name);
     await until('the first mail', running, () => arrivals.some(phase.fits));
@@ -158,14 +158,14 @@ try {
   const url = await server.database();
   const app = await open({ databaseUrl: url });
   try {
-    // A tenth more than can be sent, so that nobody runs out of people.
+    // A tenth more than can be sent, so that no worker runs out of people.
     const enough = Math.ceil(rate * (seconds + WARM_UP) * 1.1 + rate);
-    const everybody = { limited: 0, others: enough, fits: () => true };
-    const campaign = await run(app, url, { name: 'campaign', campaignRate: rate, ...everybody });
+    const all = { limited: 0, others: enough, fits: () => true };
+    const campaign = await run(app, url, { name: 'campaign', campaignRate: rate, ...all });
     await setLimit(app, LIMITED, rate);
     const fits = ({ limited }: Arrival) => limited;
     const domain = await run(app, url, { name: 'domain', limited: enough, others: enough, fits });
-    const relay = await run(app, url, { name: 'relay', relayOptions: `&rate=${rate}/s`, ...everybody });
+    const relay = await run(app, url, { name: 'relay', relayOptions: `&rate=${rate}/s`, ...all });
     await tell({ campaign: rounded(campaign), domain: rounded(domain), relay: rounded(relay) });
   } finally {
     await app.close();

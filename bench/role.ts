@@ -122,6 +122,6 @@ process.on('message', (message: 'go' | 'stop') => {
   else void go().then(say);
 });
 process.on('disconnect', () => process.exit());
-// Ctrl-C reaches everybody in the terminal; the driver decides.
+// Ctrl-C reaches every process in the terminal; the driver decides.
 process.on('SIGINT', () => undefined);
 say({ kind: 'ready' });

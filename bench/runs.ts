@@ -9,7 +9,7 @@ import { randomFrom, shuffled } from './statistics.ts';
 
 /** People of the run that tells how fast a line is before anything is measured. */
 const TRIAL = 500;
-/** A line that needs longer than this for everybody gets so many people as it takes in the second, seconds. */
+/** A line that needs longer than this for all people gets so many people as it takes in the second, seconds. */
 const TOO_SLOW_SECONDS = 20;
 const SLOW_SECONDS = 8;
 /** A single run that takes longer is given up, milliseconds. */
@@ -92,7 +92,7 @@ export class Runs {
     return rates.length > 0 ? median(rates) : (this.#rates.get(line.key) ?? null);
   }
 
-  /** Everybody, but for lines that would need longer for them than anybody waits. */
+  /** All people, but fewer for lines that would take too long. */
   peopleOf(line: Line): number {
     const { recipients } = this.settings;
     // A trial of a cold process is no reason to measure a design at another size; a loop without a queue is.
@@ -123,7 +123,7 @@ export class Runs {
     );
     if (run === null) return null;
     const fault = faultOf(run);
-    // The loop loses whoever is refused for now; that is what it is here to show.
+    // The loop loses the people who are deferred; that is what it is here to show.
     const promised = run.seen.wrong > 0 || run.refusedForGood === 0 || line.design.broker !== 'none';
     if (fault !== null && promised) this.raw.faults.push(fault);
     into?.push(run);

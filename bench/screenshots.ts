@@ -14,7 +14,7 @@ import { say, startBenchServer } from './server.ts';
 
 /*
  * The pictures of docs/images/: the example's campaign on its way to two relays, of which one refuses some people and the other
- * begins to refuse everybody, in the colours and languages of the page. Run it with: npm run screenshots
+ * begins to refuse every recipient, in the colours and languages of the page. Run it with: npm run screenshots
  */
 
 const IMAGES = path.join(import.meta.dirname, '..', 'docs', 'images');
@@ -28,7 +28,7 @@ const TAKEN_AT = 0.62;
 const TAKEN_BY_SECOND = 800;
 /** People of the file who are surely claimed after that. */
 const SURELY_LATER = 2_500;
-/** Somebody whom the relay that works puts off at the first time. */
+/** A recipient that the working relay defers at the first time. */
 const PUT_OFF = await firstPutOff();
 
 /** Pixels above and below what is shown; less than what lies between two sections. */
@@ -100,7 +100,7 @@ async function firstPutOff(): Promise<string> {
   const lines = (await readFile(PEOPLE, 'utf8')).split('\n').slice(1 + SURELY_LATER);
   const addresses = lines.map((line) => line.split(',', 1)[0] ?? '');
   const found = addresses.find((address) => replyFor(address, 1)?.reply.startsWith('451'));
-  if (found === undefined) throw new Error(`nobody of ${PEOPLE} is put off`);
+  if (found === undefined) throw new Error(`none of ${PEOPLE} is deferred`);
   return found;
 }
 

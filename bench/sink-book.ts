@@ -23,7 +23,7 @@ export interface Seen {
   readonly lostNumbers: readonly number[];
   /** Mails beyond the first to a recipient. */
   readonly duplicated: number;
-  /** Mails that do not say what they should, or go to nobody of this run, and the first one's fault. */
+  /** Mails that do not say what they should, or go to no person of this run, and the first one's fault. */
   readonly wrong: number;
   readonly why: string | null;
   /** Bodies that were read letter by letter; of all others the code was looked for. */

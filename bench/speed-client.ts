@@ -45,7 +45,7 @@ async function measured(watched: Watched, work: () => Promise<void>): Promise<Ru
 
 const relayAt = ({ port, query }: To) => parseRelay(`smtp://127.0.0.1:${port}?${query}`);
 
-/** The whole job as anybody does it with the library: from a campaign with people in it until it is finished. */
+/** The whole job as done with the library: from a campaign with people in it until it is finished. */
 async function whole(job: Job & { kind: 'whole' }): Promise<Run> {
   const app = await open({ databaseUrl: job.databaseUrl, max: 6 });
   try {
@@ -115,6 +115,6 @@ function run(job: Job): Promise<Run> {
   }
 }
 
-// An error ends the process, and its last words are in whoever waits for the answer.
+// An error ends the process, and its last words are with the caller that waits for the answer.
 process.on('message', (job: Job) => void run(job).then((result) => process.send?.(result)));
 process.on('disconnect', () => process.exit());

@@ -43,7 +43,7 @@ function treeSeconds(pid: number): number | null {
   return children.reduce((sum, child) => sum + (statOf(child)?.own ?? 0), stat.own + stat.ended);
 }
 
-/** CPU seconds of children of this process that have ended; null where nobody tells. */
+/** CPU seconds of children of this process that have ended; null where it is unknown. */
 export function endedChildrenSeconds(): number | null {
   return statOf(process.pid)?.ended ?? null;
 }

@@ -78,7 +78,7 @@ export async function measureGrowth(options: GrowthOptions): Promise<GrowthFigur
 
 /** `sendstate send large`; returns its peak resident memory. */
 async function sendLarge(databaseUrl: string, smtpUrl: string): Promise<number> {
-  // An empty folder: nobody's .env is read.
+  // An empty folder: no .env is read.
   const cwd = await mkdtemp(path.join(tmpdir(), 'sendstate-bench-send-'));
   try {
     const child = spawn(

@@ -1,7 +1,7 @@
 import Handlebars from 'handlebars';
 import { compileMessage } from '../src/message/compose.ts';
 
-/** A person of the bench's list, known by number (from 1), so that whoever receives a mail can tell what it must say. */
+/** A person of the bench's list, known by number (from 1), so that the receiver of a mail can tell what it must say. */
 export interface Person {
   readonly address: string;
   readonly vars: Readonly<Record<'이름' | '회사' | '번호', string>>;
@@ -89,7 +89,7 @@ href="https://www.example.com/unsubscribe?member={{번호}}">Unsubscribe</a></p>
 `,
 } as const;
 
-/** The templates as everybody compiles them. */
+/** The templates as every design compiles them. */
 export const rendered = {
   subject: Handlebars.compile<Person['vars']>(TEMPLATE.subject, { strict: true, noEscape: true }),
   text: Handlebars.compile<Person['vars']>(TEMPLATE.text, { strict: true, noEscape: true }),

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { type Person, person, rendered, TEMPLATE } from './speed-people.ts';
 
 /*
- * The worker that everybody writes first, done well: one row a mail and an index on its state, claims with FOR UPDATE SKIP
+ * The textbook worker, done well: one row a mail and an index on its state, claims with FOR UPDATE SKIP
  * LOCKED, nodemailer's pool as its documentation shows it, templates compiled once, one UPDATE a mail. As many consumers as
  * connections, so that no connection waits for a claim's last mail.
  */
@@ -51,7 +51,7 @@ export async function textbookSent(pool: pg.Pool): Promise<number> {
   return rows[0]?.sent ?? 0;
 }
 
-/** Sends to everybody in the table. */
+/** Sends to every person in the table. */
 export async function runTextbook(databaseUrl: string, port: number, connections: number): Promise<void> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: connections });
   const transport = createTransport({ pool: true, host: '127.0.0.1', port, maxConnections: connections });

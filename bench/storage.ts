@@ -67,7 +67,7 @@ const SECTOR_BYTES = 512;
 
 /**
  * Bytes that were written to the device below a folder since the machine started, everything that is still in memory included.
- * It counts everybody's writes, so it means something only while nobody else writes; null where there is no such device.
+ * It counts the writes of all processes, so it means something only while no other process writes; null where there is no such device.
  */
 export async function deviceBytes(folder: string): Promise<number | null> {
   if (process.platform !== 'linux') return null;

@@ -5,13 +5,13 @@ import { median } from './server.ts';
 
 /** A line's figures in the last line of `--json`. */
 export interface Summary {
-  /** Everybody in and everybody out, per second. */
+  /** All people in and all people out, per second. */
   readonly mailsPerSecond: number | null;
   /** Without mail: out and settled per second; for the table 0→1→2. */
   readonly queueRowsPerSecond: number | null;
   readonly publishPerSecond: number | null;
   readonly bytesPerMail: number | null;
-  /** Over all verified runs in which nobody was killed. */
+  /** Over all verified runs in which no process was killed. */
   readonly lost: number;
   readonly duplicated: number;
   readonly tier: Tier;

@@ -6,7 +6,7 @@ export interface TableBytes {
   readonly people: number;
   /** Dead row versions as a share of all versions, by the server's own statistics. */
   readonly deadShare: number;
-  /** Heap and TOAST, and indexes: after the campaign, after `vacuum`, after everybody was deleted and `vacuum`. */
+  /** Heap and TOAST, and indexes: after the campaign, after `vacuum`, after every row was deleted and `vacuum`. */
   readonly tableBytes: number;
   readonly indexBytes: number;
   readonly afterVacuum: number;

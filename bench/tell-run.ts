@@ -105,12 +105,12 @@ function lastGood(place: Place, failures: Failures): Person {
     const accepted = countOf(failures, number, 'accepted') - countOf(failures, number - 1, 'accepted');
     if (accepted === 1) return personOf(place.run, number);
   }
-  throw new Error('nobody of the list would get a mail');
+  throw new Error('no person of the list would get a mail');
 }
 
 /**
  * What it says has to catch up with what the sink had when it was asked, and must never be ahead of what the sink has by then. A
- * design that does not know who was sent can say who waits: everybody whom the sink had waits no more.
+ * design that does not know who was sent can say who waits: each person that the sink had waits no more.
  */
 async function askProgress(stage: Stage, { design }: Line, place: Place, people: number): Promise<Told> {
   const accepted = await stage.sink.accepted();
@@ -152,7 +152,7 @@ async function askPause(stage: Stage, { design }: Line, place: Place, people: nu
   await wait(QUIET_MS);
   const later = await stage.sink.accepted();
   await design.resume(place);
-  if (settled >= people) return { yes: false, observed: 'everybody had a mail before it took hold' };
+  if (settled >= people) return { yes: false, observed: 'every person had a mail before it took hold' };
   return {
     yes: later === settled,
     observed: `${settled - before} mails came after the pause was asked for, then ${later - settled} in ${QUIET_MS} ms`,

@@ -7,7 +7,7 @@ import type { Expected, Seen } from './sink-book.ts';
 import { Child } from './speed-child.ts';
 import type { Job, Run } from './speed-client.ts';
 
-/** How often the sink is asked how many it has, milliseconds: often enough to kill somebody in the middle. */
+/** How often the sink is asked how many it has, milliseconds: often enough to kill a process in the middle. */
 const LOOK_EVERY_MS = 10;
 
 /** The counting sink, from outside. */
@@ -50,7 +50,7 @@ export class VerifyingSink {
     return await this.#ask<Seen>({ kind: 'seen' });
   }
 
-  /** Waits for so many mails; false when they did not come in time, or when nobody waits any more. */
+  /** Waits for so many mails; false when they did not come in time, or when no caller waits any more. */
   async reaches(count: number, patienceMs: number, signal?: AbortSignal): Promise<boolean> {
     const end = now() + patienceMs;
     while ((await this.accepted()) < count) {

@@ -3,7 +3,7 @@
  *
  *     node examples/make-people.ts > examples/people.csv
  *
- * Every address lies under example.com, example.net or example.org, which belong to nobody (RFC 2606).
+ * Every address lies under example.com, example.net or example.org, which are reserved (RFC 2606).
  */
 
 /** How many people.csv holds. */
@@ -12,7 +12,7 @@ export const PEOPLE = 10_000;
 /** A name as it is written, and as it stands in an address. */
 type Name = readonly [written: string, address: string];
 
-/** Where somebody lives; companies and cities are chosen from the same list. */
+/** Where a person lives; companies and cities are chosen from the same list. */
 interface Place {
   /** Of 1,000 people, how many. */
   readonly share: number;
@@ -192,7 +192,7 @@ function placeFor(share: number): Place {
 /** Letters of a coupon: none that is taken for another when read aloud. */
 const LETTERS = 'ABCDEFGHJKMNPQRSTUVWXYZ23456789';
 
-/** Everybody, in the order of the file. */
+/** All people, in the order of the file. */
 export function people(): Person[] {
   const next = random(1382);
   const one = <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)] as T;

@@ -25,7 +25,7 @@ const WRONG_USAGE = 2;
 /** After a second signal, milliseconds: enough to cut connections and say where things stand, if the database answers. */
 const END_WITHIN_MS = 3_000;
 
-/** The first signal asks to finish, the second to end, the third ends. Nobody listens until a command asks. */
+/** The first signal asks to finish, the second to end, the third ends. No handler is set until a command asks. */
 class Signals {
   readonly #graceful = new AbortController();
   readonly #now = new AbortController();
@@ -149,7 +149,7 @@ let survives = false;
 function surviveReaders(): void {
   if (survives) return;
   survives = true;
-  // Whoever reads our output may have seen enough: head, a pager, a closed terminal.
+  // The reader of our output may have seen enough: head, a pager, a closed terminal.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE' || error.code === 'EIO') process.exit(failed ? FAILED : 0);
     explain(new Error(`The output cannot be written: ${error.message}`));

@@ -137,7 +137,7 @@ function readEnvFile(file: string): EnvFile | undefined {
     // Editors on Windows begin it with a byte order mark, which would become part of the first name.
     return { path: file, values: parseEnv(readFileSync(file, 'utf8').replace(/^\uFEFF/, '')) };
   } catch (error) {
-    // A directory of that name is somebody's virtual environment.
+    // A directory of that name is a Python virtual environment.
     if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error))) return undefined;
     throw new SendstateError('env-file', `Cannot read ${file}: ${messageOf(error)}`, {
       hint: 'Make it readable for you, or move it away and set the variables themselves.',

@@ -45,7 +45,7 @@ export function withoutPassword(url: string): string {
 }
 
 /**
- * Whether an @ stands behind the host. Where somebody left / ? or # in a password as they are, the parser takes what is
+ * Whether an @ stands behind the host. Where a URL has / ? or # in a password as they are, the parser takes what is
  * in front of them for host and port, and the rest of the password is in everything that it says.
  */
 export function strayAt(url: string): boolean {

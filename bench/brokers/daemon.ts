@@ -21,7 +21,7 @@ function guard(): void {
     for (const folder of folders)
       rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   });
-  // Without a listener these end the process without 'exit'. Whoever listens already decides for himself when to end.
+  // Without a listener these end the process without 'exit'. An existing listener decides when to end.
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
@@ -176,7 +176,7 @@ async function tail(log: string): Promise<string> {
 }
 
 /**
- * Whether somebody on this port answers, after `greeting` where the protocol lets the client speak first, with bytes
+ * Whether a server on this port answers, after `greeting` where the protocol lets the client speak first, with bytes
  * that match. A port that only accepts proves nothing: the kernel accepts for a server that is still starting.
  */
 export function answers(port: number, greeting: Buffer | string, expected: RegExp): Promise<boolean> {
@@ -195,7 +195,7 @@ export function answers(port: number, greeting: Buffer | string, expected: RegEx
 }
 
 /**
- * A free port below the range from which the system gives ports to everybody else (32768 and up on Linux), because it
+ * A free port below the range from which the system gives ports to all others (32768 and up on Linux), because it
  * has to stay free until the server has started, and again while it is restarted.
  */
 export async function freePort(): Promise<number> {

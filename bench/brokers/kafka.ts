@@ -20,7 +20,7 @@ const HOW =
 const STARTED = 'Kafka Server started';
 /** How long the broker may be frozen before its own controller takes it for dead, milliseconds: longer than any benchmark. */
 const FROZEN_MS = 4 * 3_600_000;
-/** ApiVersions, version 0, as request 1 of a client without a name: whoever serves answers with a length, the number and more. */
+/** ApiVersions, version 0, as request 1 of a client without a name: a server answers with a length, the number and more. */
 const API_VERSIONS = Buffer.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
 /** MB. Kafka keeps its messages in the page cache, not in its heap. */
 const HEAP_MB = 512;
@@ -105,7 +105,7 @@ async function startNode(
   const configuration = settings(tier, all.length);
   const write = async (session: Readonly<Record<string, string>>) =>
     await writeFile(properties, text({ ...identity(place, all), ...configuration, ...session }));
-  // Alone, nobody waits for it to be given up. In a cluster that is what a kill is followed by.
+  // Alone, no peer waits for it to be given up. In a cluster that is what a kill is followed by.
   await write(all.length === 1 ? { 'broker.session.timeout.ms': `${FROZEN_MS}` } : {});
   const options = [
     `-Xmx${HEAP_MB}m`,

@@ -173,7 +173,7 @@ async function nodeEnvironment(
   const peers = all.map(({ node }, index) => `cluster_formation.classic_config.nodes.${index + 1} = ${node}`);
   const configuration = [
     `listeners.tcp.1 = 127.0.0.1:${place.port}`,
-    // The nodes are started one after the other, so that nobody has to wait for a race to be decided.
+    // The nodes are started one after the other, so that no node has to wait for a race to be decided.
     'cluster_formation.randomized_startup_delay_range.min = 0',
     'cluster_formation.randomized_startup_delay_range.max = 0',
     ...(all.length > 1 ? ['cluster_formation.peer_discovery_backend = classic_config', ...peers] : []),

@@ -108,7 +108,7 @@ export class AmqpConsumer {
     await this.#subscribe(this.#session);
   }
 
-  /** First the token, which says that somebody is at work, then the work: nobody ever has work without one. */
+  /** First the token, which says that a consumer is at work, then the work: no consumer ever has work without one. */
   async #subscribe(session: Session): Promise<void> {
     const { aside } = session;
     for (;;) {
@@ -239,7 +239,7 @@ export class AmqpConsumer {
         this.#idle &&
         this.#ready.length === 0 &&
         !session.flushing &&
-        // Whoever has sent everybody need not wait for more.
+        // A consumer that has sent all need not wait for more.
         (this.#sent >= this.#people || performance.now() - this.#lastWork > IDLE_MS)
       ) {
         try {
@@ -280,7 +280,7 @@ export class AmqpConsumer {
       this.#link.drop();
       return false;
     }
-    // More than everybody: somebody comes twice, and how many are left is not known here.
+    // More than all people: one comes twice, and how many are left is not known here.
     this.#sent = 0;
     await this.#subscribe(session);
     this.#lastWork = performance.now();

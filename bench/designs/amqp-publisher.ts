@@ -40,7 +40,7 @@ export class Publisher {
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
-    // Whoever waits for it hears of it; nobody has to.
+    // A caller that waits for it is told; none has to.
     this.failed.catch(() => {});
   }
 
@@ -59,7 +59,7 @@ export class Publisher {
     this.#channel = null;
   }
 
-  /** Nobody waits for anything more. */
+  /** No caller waits any more. */
   end(): void {
     clearInterval(this.#watch);
   }

@@ -18,7 +18,7 @@ export interface Names {
   readonly exchange: string;
   readonly work: string;
   readonly dead: string;
-  /** Gets one message once everybody is in. */
+  /** Gets one message once every person is in. */
   readonly published: string;
   /** Holds `TOKENS` messages: who has taken work holds one of them unacknowledged, so that the rest can be counted. */
   readonly tokens: string;
@@ -37,7 +37,7 @@ export function namesOf({ run }: Place): Names {
 }
 
 /**
- * Delay queues are consumed by nobody: what has waited its time is dead-lettered back to the work queue. One queue for
+ * Delay queues have no consumer: what has waited its time is dead-lettered back to the work queue. One queue for
  * each wait, because only the head of a queue expires: behind a message that waits an hour, one of 50 ms waits an hour.
  *
  * Dead-lettering is at-most-once unless a quorum queue is told otherwise (and at-least-once needs reject-publish):
@@ -91,7 +91,7 @@ export interface Look {
 }
 
 /**
- * What a passive declaration tells: messages that are ready, never those that somebody holds unacknowledged. Delay
+ * What a passive declaration tells: messages that are ready, never those that a consumer holds unacknowledged. Delay
  * queues are asked before the work queue, the way that messages take, so that none slips past both.
  */
 export async function look(channel: Channel, names: Names): Promise<Look> {

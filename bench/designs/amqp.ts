@@ -19,7 +19,7 @@ async function publish(place: Place, people: AsyncIterable<readonly Person[]>): 
     },
     () => publisher.detach(),
   );
-  const everybody = async (): Promise<void> => {
+  const allIn = async (): Promise<void> => {
     for await (const batch of people) {
       for (const person of batch) {
         await publisher.below(WINDOW);
@@ -32,7 +32,7 @@ async function publish(place: Place, people: AsyncIterable<readonly Person[]>): 
     await publisher.below(1);
   };
   try {
-    await Promise.race([everybody(), link.failed, publisher.failed]);
+    await Promise.race([allIn(), link.failed, publisher.failed]);
   } finally {
     publisher.end();
     await link.close();
@@ -76,7 +76,7 @@ export function amqpDesign(
       return { waiting, inFlight: null, sent: null, rejected, retrying };
     },
     deadLetters: (place) => withChannel(place.url, (channel) => readDead(channel, namesOf(place).dead)),
-    // A queue gives its head only. Whoever wants one out keeps a list elsewhere and asks it before every mail.
+    // A queue gives its head only. To take one out, keep a list elsewhere and ask it before every mail.
     stopOne: async () => null,
     pause: async () => false,
     resume: async () => false,

@@ -13,7 +13,7 @@ const PAGE = 1_000;
  */
 const LOCK_MS = 5_000;
 const STALLED_MS = 2_500;
-/** By default the second killed worker in a row makes a failed job of its job: a mail that nobody refused. */
+/** By default the second killed worker in a row makes a failed job of its job: a mail that no relay refused. */
 const MAX_STALLED = 20;
 
 /** Reconnects for as long as it takes: what BullMQ's guide asks of workers; a publisher may wait for a restart too. */
@@ -153,10 +153,10 @@ export const bullmq: Design = {
   tiers: ['A', 'B'],
   guarantees:
     'An added job is in the append-only file: with an fsync in tier A (appendfsync always), written and not yet synced in ' +
-    'tier B (everysec, which the guide recommends). A killed worker or Redis loses nobody; the jobs that a killed worker ' +
-    'held are done again, at most its concurrency, once their locks have run out. Everybody is in memory until sent.',
+    'tier B (everysec, which the guide recommends). A killed worker or Redis loses no person; the jobs that a killed worker ' +
+    'held are done again, at most its concurrency, once their locks have run out. Every job is in memory until sent.',
   cannotTell:
-    'Who was sent: a completed job is removed. It can be kept, which costs its memory for as long as anybody may ask. It ' +
+    'Who was sent: a completed job is removed. It can be kept, which costs its memory for as long as it may be asked for. It ' +
     'can tell what waits, is in flight and has failed, with the reply, can take one out that waits, and can pause.',
   afterPublisherKilled: 'once',
   twiceAtMost: (capacity) => capacity,

@@ -9,7 +9,7 @@ import { untilDone } from './until-done.ts';
  * failures written in batches without delay (https://worker.graphile.org/docs/performance).
  *
  * A task can only succeed or fail, and a failed one is tried again; so a permanent refusal succeeds, after it has been written
- * into a table of our own. Jobs of a dead worker stay locked for four hours, or until somebody unlocks them: each consumer notes
+ * into a table of our own. Jobs of a dead worker stay locked for four hours, or until an operator unlocks them: each consumer notes
  * its pool and its process, and unlocks at its start what processes of this machine that are gone have left.
  */
 const TASK = 'mail';
@@ -141,7 +141,7 @@ export const graphileWorker: Design = {
   broker: 'postgres',
   tiers: ['A'],
   guarantees:
-    'Jobs are rows of Postgres, at least once. What a killed worker had locked (its local queue of 500 jobs, more than what was in flight) stays locked for four hours unless somebody unlocks it; this design does so when the next worker of the machine starts.',
+    'Jobs are rows of Postgres, at least once. What a killed worker had locked (its local queue of 500 jobs, more than what was in flight) stays locked for four hours unless an operator unlocks it; this design does so when the next worker of the machine starts.',
   cannotTell:
     'How many are sent: a job that is done is deleted. Who was refused for good is known only because the task writes it down itself.',
   afterPublisherKilled: 'once',

@@ -1,7 +1,7 @@
 import type { Design } from '../contract.ts';
 
 /*
- * Every design by the name that `--designs` takes, imported only when it is asked for: nobody pays for another one's client.
+ * Every design by the name that `--designs` takes, imported only when it is asked for: no run pays for another one's client.
  */
 const DESIGNS: Readonly<Record<string, () => Promise<Design>>> = {
   postgres: async () => (await import('./postgres.ts')).postgres,

@@ -12,7 +12,7 @@ const COMMIT_MS = 50;
 /** Records read ahead, as a multiple of those in flight: beyond this the stream is paused. */
 const AHEAD = 8;
 /**
- * A member that is silent for this long has died, milliseconds; until then nobody gets its partitions. The broker's
+ * A member that is silent for this long has died, milliseconds; until then no member gets its partitions. The broker's
  * smallest by default, against a default of 60,000 in this client.
  */
 const SESSION_MS = 6_000;
@@ -260,7 +260,7 @@ export class KafkaConsumer {
     });
   }
 
-  /** A log can tell: everybody was written, and the group has committed all that was ever written. */
+  /** A log can tell: every person was written, and the group has committed all that was ever written. */
   async #nothingLeft(admin: Admin): Promise<boolean> {
     const { work, retries } = await look(admin, topicsOf(this.#place));
     return (

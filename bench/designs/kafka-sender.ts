@@ -45,7 +45,7 @@ export class Sender {
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
-    // Whoever waits for it hears of it; nobody has to.
+    // A caller that waits for it is told; none has to.
     this.failed.catch(() => {});
   }
 

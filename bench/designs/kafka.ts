@@ -33,7 +33,7 @@ async function publish(place: Place, people: AsyncIterable<readonly Person[]>): 
   }
 }
 
-/** Reads the dead-letter topic from its beginning. A worker that crashed may have written somebody twice. */
+/** Reads the dead-letter topic from its beginning. A worker that crashed may have written a person twice. */
 async function readDead(place: Place): Promise<DeadLetter[]> {
   const topics = topicsOf(place);
   const { dead: count } = await withAdmin(place, (admin) => look(admin, topics));
@@ -78,7 +78,7 @@ export const kafka: Design = {
   guarantees:
     'A record that was acknowledged is in the log: with an fsync in tier A (flush.messages=1), in the memory of the ' +
     'system in tier B, which is how Kafka is delivered: it relies on copies instead. A killed worker or broker loses ' +
-    'nobody. What was sent above the committed offset is sent again; a slow mail holds the offset of its partition back, ' +
+    'no person. What was sent above the committed offset is sent again; a slow mail holds the offset of its partition back, ' +
     'so one slow relay makes that more. Who takes over waits for the session of the dead worker to run out, 6 seconds here.',
   cannotTell:
     'Whether one person was sent: the log knows how far a partition is, and above that nothing. How many are in flight. ' +

@@ -75,8 +75,7 @@ async function handOver(place: Place, { deliver, capacity, signal }: Consuming):
 const shared = {
   broker: 'none',
   tiers: ['C'],
-  cannotTell:
-    'Anything: how far it is, who got no mail, where to go on. Only its log knows, if somebody kept it.',
+  cannotTell: 'Anything: how far it is, who got no mail, where to go on. Only its log knows, if it was kept.',
   afterConsumerKilled: 'starts again',
   prepare: async (place: Place) => {
     await mkdir(folderOf(place), { recursive: true });
@@ -95,7 +94,7 @@ export const loop: Design = {
   name: 'loop',
   oneAtATime: true,
   guarantees:
-    'Nothing. A temporary failure is a person without a mail; a process that is started again sends to everybody again.',
+    'Nothing. A temporary failure is a person without a mail; a process that is started again sends to every person again.',
   consume: sendEach,
 };
 

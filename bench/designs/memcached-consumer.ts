@@ -4,10 +4,10 @@ import type { Entry, Queue } from './memcached-queue.ts';
 
 /** Between two looks of a worker that has nothing to do, milliseconds. */
 const LOOK_MS = 20;
-/** After so long without any change nobody else is at work: what is missing then went with a killed worker, milliseconds. */
+/** After so long without any change no other consumer is at work: what is missing then went with a killed worker, milliseconds. */
 const SILENCE_MS = 3_000;
 
-/** Takes positions off the head and hands them over, until the sums say that all is done or nobody else is left. */
+/** Takes positions off the head and hands them over, until the sums say that all is done or no other consumer is left. */
 export class Consumer {
   readonly #queue: Queue;
   readonly #place: Place;
@@ -46,7 +46,7 @@ export class Consumer {
       const busy = this.#inFlight > 0 || this.#held > 0 || counts.paused || counts.tail < this.#place.people;
       if (now !== seen || busy) since = performance.now();
       seen = now;
-      // Nobody has done anything for a while and nobody is left: the others are gone, and with them whom they had taken.
+      // No consumer has done anything for a while and none is left: the others are gone, and with them whom they had taken.
       if (performance.now() - since > SILENCE_MS) return;
       if (this.#free === 0 || there <= 0 || counts.paused || signal.aborted) await this.#answered();
     }
@@ -56,7 +56,7 @@ export class Consumer {
     return Math.max(0, this.#consuming.capacity - this.#inFlight - this.#held - this.#awaited.length);
   }
 
-  /** Until somebody is answered, or it is time to look again. */
+  /** Until a person is answered, or it is time to look again. */
   async #answered(): Promise<void> {
     const stop = new AbortController();
     const answered = new Promise<void>((resolve) => {

@@ -36,11 +36,11 @@ export class Queue {
     if (value !== null) return value;
     throw new SendstateError(
       'bench_memory_gone',
-      'memcached was restarted: the queue and everybody in it are gone',
+      'memcached was restarted: the queue and every person in it are gone',
     );
   }
 
-  /** Stores first and moves the tail then, so that nobody reads what is not there yet. */
+  /** Stores first and moves the tail then, so that no consumer reads what is not there yet. */
   async put(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return;
     const last = await this.add('next', entries.length);

@@ -41,7 +41,7 @@ async function standing(place: Place): Promise<Standing> {
   const counts = await withQueue(place, (queue) => queue.counts());
   return {
     waiting: Math.max(0, counts.tail - counts.head),
-    // Taken and not ended includes everybody whom a killed worker had, so it is no number of mails in flight.
+    // Taken and not ended includes every person that a killed worker had, so it is no number of mails in flight.
     inFlight: null,
     sent: counts.sent,
     rejected: counts.rejected,
@@ -60,7 +60,7 @@ async function readDead(place: Place): Promise<DeadLetter[]> {
 
 /**
  * The queue that people build in a cache: a counter for the tail, a counter for the head, a key for each position. With
- * -M, so that a full memory is an error and nobody is thrown out silently.
+ * -M, so that a full memory is an error and no person is evicted silently.
  * Followed: doc/protocol.txt of memcached (incr, multi-get, pipelining).
  */
 export const memcached: Design = {
@@ -68,8 +68,8 @@ export const memcached: Design = {
   broker: 'memcached',
   tiers: ['C'],
   guarantees:
-    'Nothing. A restart of memcached loses everybody who was not sent, and also who was. A killed worker loses whom it had ' +
-    'taken: the head has moved on and nobody will take them again. What it has taken and handed over is not sent twice.',
+    'Nothing. A restart of memcached loses every person not yet sent, and the record of those who were. A killed worker loses whom it had ' +
+    'taken: the head has moved on and they are not taken again. What it has taken and handed over is not sent twice.',
   cannotTell:
     'Who was sent or lost. How many are in flight. Whether it is finished after a crash: the sums then never add up, and ' +
     'a worker goes when nothing has happened for a while. One person cannot be taken out without a list elsewhere.',

@@ -6,9 +6,9 @@ import { MESSAGE, RENDERED } from '../list.ts';
 import { createDatabase, dropDatabase, poolOf, withClient } from './database.ts';
 
 /*
- * The table that everybody writes first, done well: one row a mail, an index on the state, claims with FOR UPDATE SKIP LOCKED
- * lowest id first, nodemailer's pool as its documentation shows it, templates compiled once, one UPDATE a mail. Nobody owns a
- * claim, so what a killed worker held stays at 1 until somebody with psql puts it back.
+ * The textbook table, done well: one row a mail, an index on the state, claims with FOR UPDATE SKIP LOCKED
+ * lowest id first, nodemailer's pool as its documentation shows it, templates compiled once, one UPDATE a mail. No worker owns a
+ * claim, so what a killed worker held stays at 1 until an operator with psql puts it back.
  */
 const TABLE = `
 create table textbook (
@@ -149,7 +149,7 @@ export const postgresTextbook: Design = {
   broker: 'postgres',
   tiers: ['A'],
   guarantees:
-    'Everybody is a row and every result is committed by itself. A killed worker loses nobody, but what it had claimed (50 rows a connection) stays claimed: nothing says that its owner is dead.',
+    'Every person is a row and every result is committed by itself. A killed worker loses no person, but what it had claimed (50 rows a connection) stays claimed: nothing says that its owner is dead.',
   cannotTell:
     'Which of the claimed rows of a dead worker got their mail, and that it is dead. Its progress is a count over the whole table.',
   afterConsumerKilled: 'stuck',

@@ -108,10 +108,10 @@ export const postgres: Design = {
   broker: 'postgres',
   tiers: ['A'],
   guarantees:
-    'Everybody is a row, imported in one transaction: all or nobody. A claim and the handed-over mark commit before a mail leaves, so that after a kill -9 only rows within the mark can get a second mail, and they are named.',
-  cannotTell: 'Whether a mail whose reply was never seen has arrived; nobody can.',
+    'Every person is a row, imported in one transaction: all or none. A claim and the handed-over mark commit before a mail leaves, so that after a kill -9 only rows within the mark can get a second mail, and they are named.',
+  cannotTell: 'Whether a mail whose reply was never seen has arrived; this cannot be known.',
   afterPublisherKilled: 'once',
-  // One window of the product; its default where nobody asks for another.
+  // One window of the product; its default where no other is asked for.
   twiceAtMost: (capacity) => Math.max(200, 4 * capacity),
   prepare,
   publish,

@@ -14,10 +14,10 @@ export const rabbitmqClassic = amqpDesign('classic', {
   tiers: () => [Number.parseInt(installedVersion(), 10) < FIRST_WITHOUT_FSYNC ? 'A' : 'B'],
   guarantees:
     'RabbitMQ 3.10 confirms a persistent message of a classic queue after an fsync, one for many messages, on the one node ' +
-    'that has it. A killed worker or broker loses nobody, except that a message on its way from a delay queue back to the ' +
+    'that has it. A killed worker or broker loses no person, except that a message on its way from a delay queue back to the ' +
     'work queue is in neither and can be lost with the broker. What was sent and not yet acknowledged is delivered again; ' +
     'after a killed broker also what was acknowledged, as far as it had not been written down: nothing bounds that.',
   cannotTell:
-    'The same as the quorum queue: who was sent, how many are in flight, whether it is finished; nobody can be taken ' +
+    'The same as the quorum queue: who was sent, how many are in flight, whether it is finished; no person can be taken ' +
     'out and nothing paused. A message that kills every worker comes back for ever: there is no delivery limit.',
 });

@@ -12,10 +12,10 @@ export const rabbitmq = amqpDesign('quorum', {
   tiers: () => ['A'],
   guarantees:
     'A confirmed message is in the Raft log with an fsync, on a majority of the nodes where there are several. A killed ' +
-    'worker or broker loses nobody; what was sent and not yet acknowledged is delivered again: at most the prefetch of ' +
-    'each killed worker gets a second mail. A publisher that is started again publishes everybody again.',
+    'worker or broker loses no person; what was sent and not yet acknowledged is delivered again: at most the prefetch of ' +
+    'each killed worker gets a second mail. A publisher that is started again publishes every person again.',
   cannotTell:
-    'Who was sent: an acknowledged message is gone, so sent = published − what is left, and nobody can say who. How many ' +
+    'Who was sent: an acknowledged message is gone, so sent = published − what is left, and it is unknown who. How many ' +
     'are in flight, without the management plugin. Whether the campaign is finished: the count of a queue leaves out ' +
     'what a worker holds, so workers that run out of work have to withdraw and look twice. One recipient cannot be ' +
     'taken out, and a queue cannot be paused: the workers are stopped.',

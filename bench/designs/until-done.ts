@@ -3,14 +3,14 @@ import type { Consuming } from '../contract.ts';
 
 /** How often is looked, milliseconds; the broker is asked only when nothing has been answered since the last look. */
 const LOOK_MS = 100;
-/** The same once everybody is finished here, and only the last results are on their way to the broker, milliseconds. */
+/** The same once every person is finished here, and only the last results are on their way to the broker, milliseconds. */
 const LAST_LOOK_MS = 10;
 /** Looks that the broker may fail to answer in a row: it may be restarted just then. */
 const FAILURES = 300;
 
 /**
- * Waits until a consumer has nothing more to do: it has finished everybody by itself or nobody has been answered for a while,
- * and the broker says that nobody is left, which is when all is settled; or the signal.
+ * Waits until a consumer has nothing more to do: it has finished all people by itself or none has been answered for a while,
+ * and the broker says that no person is left, which is when all is settled; or the signal.
  */
 export async function untilDone(
   people: number,

@@ -24,7 +24,7 @@ export function bestOther(
   return best;
 }
 
-/** The first paragraphs of the page: every sentence follows from the figures, whoever wins. */
+/** The first paragraphs of the page: every sentence follows from the figures, whichever design wins. */
 export function answer(raw: Raw, rows: readonly Row[]): string[] {
   const own = of(rows, TABLE);
   if (own === null || own.mails === null)
@@ -45,7 +45,7 @@ function missed({ lost, crash }: Row): number {
   return after.reduce((sum, count) => sum + count, lost);
 }
 
-/** The largest size, and all below it, at which nobody of its tier was more than 5% faster; null: not even at the smallest. */
+/** The largest size, and all below it, at which no design of its tier was more than 5% faster; null: not even at the smallest. */
 function enoughUpTo(own: Row, peers: readonly Row[]): number | null {
   let most: number | null = null;
   for (const [size, ours] of own.byPeople) {
@@ -64,7 +64,7 @@ function endToEnd(raw: Raw, own: Row, peers: readonly Row[]): string {
   if (other === null) return `${begin}. Nothing else of its durability was measured.`;
   const { row, value } = other;
   const sink = `the sink alone takes ${rounded(raw.sinkPerSecond)}`;
-  // Fewer people weigh against whoever had them: a start takes as long for a small campaign.
+  // Fewer people weigh against a design that had them: a start takes as long for a small campaign.
   const fewer = row.people === own.people ? '' : ` with ${whole(row.people ?? 0)} people`;
   return `${verdict(own, peers, row, value)}: ${begin}, ${compared(ours, value)} ${row.key}, the fastest other design that survives loss of power as it does (${rounded(value)}${fewer}; ${sink}).`;
 }
@@ -164,9 +164,9 @@ function crashes(peers: readonly Row[]): string {
     both.length === peers.length
       ? `of the ${asked.length} designs of that tier`
       : `of the ${asked.length} designs of that tier (of ${peers.length}) that were killed, ${both.length} of them consumer and broker,`;
-  const lost = losing.length === 0 ? `none lost anybody` : `${names(losing)} lost people`;
+  const lost = losing.length === 0 ? `none lost a person` : `${names(losing)} lost people`;
   const left =
-    stuck.length === 0 ? '' : `; ${names(stuck)} left people behind that somebody has to put back by hand`;
+    stuck.length === 0 ? '' : `; ${names(stuck)} left people behind that an operator has to put back by hand`;
   return `After a kill -9, ${whom} ${lost}${left}.`;
 }
 

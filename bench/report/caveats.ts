@@ -9,7 +9,7 @@ export function caveats(raw: Raw, rows: readonly Row[]): string {
   return [
     'What to keep in mind:',
     '',
-    `- Everything ran on one machine with ${machine.cores} cores: client, broker and sink share them, so a design that needs less CPU is faster. Brokers on machines of their own would look better, and so would everybody else.`,
+    `- Everything ran on one machine with ${machine.cores} cores: client, broker and sink share them, so a design that needs less CPU is faster. Brokers on machines of their own would look better, and so would every other design.`,
     `- The sink takes ${rounded(sinkPerSecond)} mails a second when nothing else has to be done; no design can be faster than that here.`,
     `- ${roundsOf(rows)} Distance, crashes, questions, failures and growth are one run each.`,
     ...smaller(raw, rows),
@@ -38,16 +38,16 @@ function roundsOf(rows: readonly Row[]): string {
   const few = counts.flat().some((count) => count < FEW)
     ? `; with fewer than ${FEW} rounds it is their range`
     : '';
-  return `The rates are medians in random order after a discarded warm-up: of the campaign ${campaign}, of the queue alone ${queue}. Everybody has up to three rounds; after them those of the best tier that are not slow go on for as long as there is time. In brackets is the 95% bootstrap interval${few}.`;
+  return `The rates are medians in random order after a discarded warm-up: of the campaign ${campaign}, of the queue alone ${queue}. Every design has up to three rounds; after them those of the best tier that are not slow go on for as long as there is time. In brackets is the 95% bootstrap interval${few}.`;
 }
 
-/** Who would have needed too long for everybody, by a first run; what a process needs to begin weighs more in a small campaign. */
+/** The designs that would have needed too long for all people, by a first run; what a process needs to begin weighs more in a small campaign. */
 function smaller({ settings }: Raw, rows: readonly Row[]): string[] {
   const fewer = rows.filter(({ people }) => people !== null && people < settings.recipients);
   if (fewer.length === 0) return [];
   const who = listed(fewer.map(({ key, people }) => `${key} (${(people ?? 0).toLocaleString('en-US')})`));
   return [
-    `- Not with ${settings.recipients.toLocaleString('en-US')} people, because their first run was slow: ${who}. What it takes to begin weighs more in a small campaign, so whoever is quick once it runs would have a better rate with everybody.`,
+    `- Not with ${settings.recipients.toLocaleString('en-US')} people, because their first run was slow: ${who}. What it takes to begin weighs more in a small campaign, so a design that is quick once it runs would have a better rate with all people.`,
   ];
 }
 

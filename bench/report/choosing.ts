@@ -39,11 +39,7 @@ function measured(raw: Raw, rows: readonly Row[]): string {
           `flushed for each batch: ${rate('kafka')}`,
           `as delivered: ${rate('kafka@B')}`,
         ],
-        [
-          'a table is slow',
-          `${rate('postgres')}; the table that everybody writes first: ${rate('postgres-textbook')}`,
-          '–',
-        ],
+        ['a table is slow', `${rate('postgres')}; the textbook table: ${rate('postgres-textbook')}`, '–'],
         [
           'a table wastes disk and updates',
           `${written === undefined ? '–' : rounded(written)} bytes written a mail, ${dead}; RabbitMQ ${orDash(of('rabbitmq')?.deviceBytes?.median)}, Kafka ${orDash(of('kafka')?.deviceBytes?.median)} bytes`,

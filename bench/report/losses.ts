@@ -48,7 +48,7 @@ export function losses(rows: readonly Row[]): string[] {
 
 const negative = (value: number | null) => (value === null ? null : -value);
 
-/** Whoever left people without a mail has won nothing by being quick, or by sending nothing twice. */
+/** A design that left people without a mail has won nothing by being quick, or by sending nothing twice. */
 function afterKill({ crash: { consumer } }: Row): Row['crash']['consumer'] {
   return consumer === null || consumer.lost + consumer.stuck > 0 ? null : consumer;
 }

@@ -51,17 +51,17 @@ export function page(
     '### What limits the table',
     limitText(raw),
     '## What is written',
-    `Bytes a mail: what the device below took while the campaign ran and was flushed (everybody’s writes, so only a quiet machine’s figure means something), what the kernel ascribes to the broker’s processes (\`/proc/PID/io\`; it counts a touched page again after each fsync, and a large page whole), WAL, and what is more on disk afterwards. Postgres’ \`pg_wal\` is not in the last: its files are kept and used again whatever happens in the tables. The logs of RabbitMQ and Kafka are in it, because they are where the messages are.`,
+    `Bytes a mail: what the device below took while the campaign ran and was flushed (the writes of all processes, so only a quiet machine’s figure means something), what the kernel ascribes to the broker’s processes (\`/proc/PID/io\`; it counts a touched page again after each fsync, and a large page whole), WAL, and what is more on disk afterwards. Postgres’ \`pg_wal\` is not in the last: its files are kept and used again whatever happens in the tables. The logs of RabbitMQ and Kafka are in it, because they are where the messages are.`,
     ...charted(charts, 'bytes'),
     ...perTier(rows, bytesTable),
     tableText(raw),
     '## kill -9 in the middle',
-    `${raw.settings.crashPeople.toLocaleString('en-US')} people; killed after a third of the mails, then whatever died is started again. Lost: no mail, and the design says that it has finished. Stuck: no mail, and the design waits for something that does not come within ${raw.settings.crashPatienceMs / 1000} s, or 15 s when it says itself that nobody will come.`,
+    `${raw.settings.crashPeople.toLocaleString('en-US')} people; killed after a third of the mails, then the dead process is started again. Lost: no mail, and the design says that it has finished. Stuck: no mail, and the design waits for something that does not come within ${raw.settings.crashPatienceMs / 1000} s, or 15 s when it says itself that no further person will come.`,
     ...perTier(rows, crashTable),
     '### Three nodes, one killed',
     clustersText(clusters),
     '## What it tells while it runs',
-    'Each was really asked: for one recipient to be stopped before a consumer started, for progress and a pause in the middle, for the list of failures at the end. The table is asked to stop somebody by `select suppress(…)`, its documented SQL interface; its library has no verb for it.',
+    'Each was really asked: for one recipient to be stopped before a consumer started, for progress and a pause in the middle, for the list of failures at the end. The table is asked to stop one recipient by `select suppress(…)`, its documented SQL interface; its library has no verb for it.',
     tellTable(raw),
     '## Growth',
     'Mails a second of a campaign of so many people.',
@@ -97,7 +97,7 @@ function lossesText(rows: readonly Row[]): string {
 }
 
 function campaignText(raw: Raw): string {
-  return `Everybody in (the process that publishes), then everybody out (the process that consumes) into the sink, which counts by recipient and reads the bodies. The rate is people with a mail by the seconds of both. ${raw.settings.connections} connections. A design that would need more than 20 s for everybody gets fewer people; how many is in the table.`;
+  return `All people in (the process that publishes), then all people out (the process that consumes) into the sink, which counts by recipient and reads the bodies. The rate is people with a mail by the seconds of both. ${raw.settings.connections} connections. A design that would need more than 20 s for all people gets fewer people; how many is in the table.`;
 }
 
 function perTier(rows: readonly Row[], make: (rows: readonly Row[]) => string): string[] {

@@ -31,7 +31,7 @@ export function limitText({ profile, machine }: Raw): string {
   if (profile === null) return 'Not measured in this run.';
   const { people, consumePerSecond, nodeCores, postgresCores, waits, functions, ways } = profile;
   return [
-    `One more round of the table, out, with ${people.toLocaleString('en-US')} people and everybody watched: ${rounded(consumePerSecond)} people a second. Of ${machine.cores} cores the processes of Postgres kept ${rounded(postgresCores)} busy, Node ${rounded(nodeCores)}. ${limit(waits)}`,
+    `One more round of the table, out, with ${people.toLocaleString('en-US')} people and all processes watched: ${rounded(consumePerSecond)} people a second. Of ${machine.cores} cores the processes of Postgres kept ${rounded(postgresCores)} busy, Node ${rounded(nodeCores)}. ${limit(waits)}`,
     'What the two connections were doing, looked up in `pg_stat_activity` every 10 ms (`CPU`: at work or waiting for a processor), and the functions of Node by their own time:',
     sharesTable('Postgres', waits),
     sharesTable('Node', functions),

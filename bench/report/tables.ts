@@ -63,7 +63,7 @@ export function failuresTable(raw: Raw): string {
 }
 
 const REPUBLISHED = {
-  once: 'nobody gets a second mail (nobody had been sent yet)',
+  once: 'no person gets a second mail (none had been sent to yet)',
   again: 'whom the first had published gets a second mail',
   loses: 'whom the first had published gets a second mail, and others may get none',
 } as const;
@@ -71,7 +71,7 @@ const REPUBLISHED = {
 export function promises(rows: readonly Row[]): string {
   const once = rows.filter((row, at) => rows.findIndex(({ design }) => design === row.design) === at);
   return table(
-    ['', 'promises', 'when everybody is published again after a killed publisher', 'cannot tell'],
+    ['', 'promises', 'when every person is published again after a killed publisher', 'cannot tell'],
     once.map(({ design, guarantees, cannotTell, afterPublisherKilled }) => [
       design,
       oneLine(guarantees),

@@ -7,7 +7,7 @@ export type Policies = Policy | 'mixed';
 
 /** Sent at the same time by the same workers. */
 export const CAMPAIGNS = ['torture-1', 'torture-2'] as const;
-/** Nobody ever starts it: for imports that must fail. */
+/** It is never started: for imports that must fail. */
 export const DRAFT = 'torture-draft';
 
 export type CampaignName = (typeof CAMPAIGNS)[number];
@@ -31,7 +31,7 @@ export interface Shares {
 
 /**
  * Half of the people are there from the beginning, a half of these in each campaign; the others come with the importing
- * processes, a slice each, for one campaign and the other in turn. Without an import everybody is there.
+ * processes, a slice each, for one campaign and the other in turn. Without an import every person is there.
  */
 export function sharesOf(recipients: number, faults: readonly Fault[]): Shares {
   const imports = faults.filter(({ kind }) => kind === 'kill-import').length;

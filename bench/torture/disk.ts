@@ -38,7 +38,7 @@ export async function tinyDisk(
   }
   const remove = () => {
     process.off('exit', remove);
-    // Lazily: whoever still has a file open keeps it until he closes it.
+    // Lazily: a process that still has a file open keeps it until it closes it.
     execFileSync('umount', ['-l', directory], { stdio: 'pipe' });
   };
   process.on('exit', remove);

@@ -29,7 +29,7 @@ export class Doubts {
   readonly #byName: ReadonlyMap<string, WorkerLife>;
   readonly #byPid: ReadonlyMap<number, WorkerLife>;
   readonly #claims: ReadonlyMap<string, ClaimRow>;
-  /** Mails that were taken and whose reply nobody can have read. */
+  /** Mails that were taken and whose reply no worker can have read. */
   readonly #unread: readonly (readonly [Mail, Reason])[];
 
   constructor(evidence: Evidence) {
@@ -81,7 +81,7 @@ export class Doubts {
 
   /**
    * Each copy but one needs an excuse of its own: no reply was written to it, or its worker died. Of those that a death has to
-   * excuse, so many at most as the windows of that worker's deaths. The one without is the last of whoever had the row last:
+   * excuse, so many at most as the windows of that worker's deaths. The one without is the last of the last owner of the row:
    * a worker that was silent may finish its mail when it wakes up, and the others have sent it meanwhile.
    */
   *#duplicates(): Generator<string> {
@@ -128,7 +128,8 @@ export class Doubts {
       if (row.maybe_sent === 0) yield `${row.address} is held and maybe_sent is 0`;
       const claim = this.#claims.get(`${row.campaign_id}/${row.claim_id}`);
       const life = claim === undefined ? undefined : this.#byPid.get(claim.pid);
-      if (claim === undefined || life === undefined) yield `${row.address} is held and nobody had claimed it`;
+      if (claim === undefined || life === undefined)
+        yield `${row.address} is held and no worker had claimed it`;
       else if (
         // Another reply is of the relay or of its connection, before the worker died.
         row.reply === DIED &&

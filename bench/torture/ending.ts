@@ -9,7 +9,7 @@ import type { Stage } from './stage.ts';
 const STUCK_AFTER_MS = 150_000;
 const LOOK_EVERY_MS = 100;
 
-/** Resolves when everybody of every campaign is done, whatever the campaigns say; returns what went wrong on the way. */
+/** Resolves when every recipient of every campaign is done, whatever the campaigns say; returns what went wrong on the way. */
 export async function untilFinished(
   monitors: readonly Monitor[],
   sink: SinkProcess,
@@ -29,7 +29,7 @@ export async function untilFinished(
       const { name, latest } = monitor;
       if (latest?.reason?.includes('imported after it had finished') !== true)
         return [`${name} paused itself: ${latest?.reason}`];
-      say(`${name}: everybody was done when the last people came; started again`);
+      say(`${name}: every recipient was done when the last people came; started again`);
       await stage.start(name);
       await monitor.refresh();
     }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Database } from '../../src/database/connect.ts';
 import type { WorkerLife } from './workers.ts';
 
-/** What somebody needs who wants to know how a promise was broken: the sink's file, the tables, what each worker said. */
+/** What is needed to find out how a promise was broken: the sink's file, the tables, what each worker said. */
 export async function keepEvidence(
   seed: number,
   database: Database,

@@ -189,7 +189,7 @@ export class Torturer {
     say(`kill-worker: ${life.name}, which held ${held.length}`);
   }
 
-  /** In the middle of its work: it answers for everything that it held, and leaves nobody in doubt. */
+  /** In the middle of its work: it answers for everything that it held, and leaves no recipient in doubt. */
   async #term(whom: number, when: number): Promise<void> {
     const { server, workers, say } = this.#rig;
     const slot = await this.#victim(whom);
@@ -208,14 +208,14 @@ export class Torturer {
       this.broken.push(`${name} was asked to end: ${ended.signal ?? ended.code}, ${life.words().trim()}`);
   }
 
-  /** For a while: the relay may be left alone at the moment, and nobody hold anything. */
+  /** For a while: the relay may be left alone at the moment, and no worker hold anything. */
   async #untilItHolds(life: WorkerLife | null): Promise<void> {
     const end = performance.now() + HOLDS_WITHIN_MS;
     while (life !== null && performance.now() < end && (await this.#heldBy(life)).length === 0)
       await wait(LOOK_EVERY_MS);
   }
 
-  /** Nobody can be asked while the database is away; then this death says nothing about rescues. */
+  /** Nothing can be asked while the database is away; then this death says nothing about rescues. */
   async #heldBy({ pid }: WorkerLife): Promise<string[]> {
     try {
       const { rows } = await this.#rig.server.database.pool.query<{ address: string }>(HELD, [pid]);
@@ -226,7 +226,7 @@ export class Torturer {
     }
   }
 
-  /** Others go on meanwhile; of the last one that is awake nobody takes over. */
+  /** Others go on meanwhile; of the last one that is awake no worker takes over. */
   async #freeze(whom: number, when: number): Promise<void> {
     const { workers, leaseSeconds, say } = this.#rig;
     while (workers.awake < 2) await wait(LOOK_EVERY_MS);
@@ -240,7 +240,7 @@ export class Torturer {
   async #killImport(when: number, much: number): Promise<void> {
     const { importer, slices, say } = this.#rig;
     const slice = slices.shift();
-    if (slice === undefined) throw new Error('there is nobody left to import');
+    if (slice === undefined) throw new Error('there is no slice left to import');
     const left = await importer.killed(slice, 0.5 + 0.4 * much);
     if (left > 0) this.broken.push(`an import that was killed left ${left} of its people`);
     const people = `${slice.from} to ${slice.to} of ${slice.campaign}`;

@@ -12,7 +12,7 @@ const BUSY_MARGIN_SECONDS = 20;
 
 /**
  * A campaign is finished when its last row is done, neither before (its monitor sees that) nor long after. Time without a
- * database counts for nobody.
+ * database counts for no worker.
  * @returns the longest, seconds
  */
 export async function judgeEnds(the: Case, broken: string[]): Promise<number> {

@@ -5,7 +5,7 @@ select w.pid, extract(epoch from w.heartbeat_at)::float8 * 1000 as beat, extract
 from worker w where w.presumed_dead`;
 
 /**
- * A worker that nobody harmed may be presumed dead on a machine that gives it no time for a whole lease: that is a death like
+ * A worker without a fault injected may be presumed dead on a machine that gives it no time for a whole lease: that is a death like
  * a frozen one, and counted as one. It is none, and a broken promise, when it was only the database that was away.
  */
 export async function countStarved(
@@ -18,7 +18,7 @@ export async function countStarved(
     if (life === undefined) continue;
     // Before its death it did beat; a burial belongs to the death that came before it.
     if (life.deaths.some(({ at }) => at <= buried && at >= beat - leaseSeconds * 1000)) continue;
-    // Since the database came back everybody has a whole lease again.
+    // Since the database came back every worker has a whole lease again.
     const steady = Math.max(beat, ...absences.filter(({ to }) => to <= buried).map(({ to }) => to));
     const silent = ((buried - steady) / 1000).toFixed(2);
     if (buried - steady < leaseSeconds * 1000)

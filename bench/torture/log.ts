@@ -29,7 +29,7 @@ export interface SinkLog {
   readonly cut: ReadonlyMap<number, string>;
   /** Connections that the client ended without a farewell, and when. */
   readonly left: ReadonlyMap<number, number>;
-  /** Mails with somebody else's body. */
+  /** Mails with another person's body. */
   readonly wrong: readonly string[];
 }
 

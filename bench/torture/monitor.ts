@@ -56,7 +56,7 @@ export class Monitor implements Watched {
   readonly name: CampaignName;
   readonly campaignId: number;
   readonly people: number;
-  /** The campaign said finished while somebody was waiting or claimed. */
+  /** The campaign said finished while a recipient was waiting or claimed. */
   readonly finishedEarly: string[] = [];
   /** The largest distance between counters and rows that any look has found. */
   drift = 0;

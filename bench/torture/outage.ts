@@ -49,7 +49,7 @@ export async function measureOutage(options: OutageOptions): Promise<OutageResul
   say(`with ${outageSeconds} s without a database: ${during.seconds.toFixed(1)} s`);
   const broken = [...without.broken, ...during.broken];
   const { duplicated } = during;
-  if (duplicated > 0) broken.push(`${duplicated} duplicates although nobody died`);
+  if (duplicated > 0) broken.push(`${duplicated} duplicates although no worker died`);
   if (cost > outageSeconds + (busy ? BUSY_MARGIN_SECONDS : COST_MARGIN_SECONDS))
     broken.push(`${outageSeconds} s without a database cost ${cost.toFixed(1)} s`);
   const tenths = (seconds: number) => Math.round(seconds * 10) / 10;
@@ -86,7 +86,7 @@ function campaign(
   );
 }
 
-/** A claim that was made and whose answer was lost goes back as well; of that one nobody was ever handed over. */
+/** A claim that was made and whose answer was lost goes back as well; of that one no recipient was ever handed over. */
 const TRACES = `
 select (select count(*) from recipient where attempts <> 1) as charged, (select count(*) from recipient where maybe_sent > 0) as doubtful,
   (select count(*) from claim where rescued and handed_through > 0) as rescued, (select count(*) from worker where presumed_dead) as buried`;
@@ -98,11 +98,11 @@ async function tracesOf(database: Database): Promise<string[]> {
   const { charged = 0, doubtful = 0, rescued = 0, buried = 0 } = rows[0] ?? {};
   const words = {
     'recipients with other than one attempt': charged,
-    'recipients who may have got a mail that nobody knows of': doubtful,
+    'recipients who may have got a mail without a record': doubtful,
     'claims that were taken from their worker': rescued,
     'workers that were presumed dead': buried,
   };
   return Object.entries(words).flatMap(([what, count]) =>
-    count > 0 ? [`nobody died, and there are ${count} ${what}`] : [],
+    count > 0 ? [`no worker died, and there are ${count} ${what}`] : [],
   );
 }

@@ -117,7 +117,7 @@ function swap(kinds: Kind[], one: number, other: number): void {
   [kinds[one], kinds[other]] = [kinds[other] as Kind, kinds[one] as Kind];
 }
 
-/** Moves imports that stand at `end` or later before it; those that come then strike nobody who is still to be imported. */
+/** Moves imports that stand at `end` or later before it; those that come then strike no person that is still to be imported. */
 function importsEarly(kinds: Kind[], end: number, roll: () => number): Kind[] {
   const free = () => kinds.slice(0, end).flatMap((kind, i) => (kind === 'kill-import' ? [] : [i]));
   for (let i = end; i < kinds.length; i++) {

@@ -7,7 +7,7 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A process of the command line, by its own pid, so that a signal reaches it and nobody else. */
+/** A process of the command line, by its own pid, so that a signal reaches it and no other. */
 export class Command {
   readonly pid: number;
   readonly ended: Promise<Ended>;

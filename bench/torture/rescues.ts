@@ -3,7 +3,7 @@ import type { Death } from './faults.ts';
 import type { SinkLog } from './log.ts';
 import type { ClaimRow } from './rows.ts';
 
-/** Seconds from a worker's SIGKILL, the lease included; null: nobody was killed who held anything that was sent again. */
+/** Seconds from a worker's SIGKILL, the lease included; null: no killed worker held anything that was sent again. */
 export interface Rescues {
   /** To a dead worker's rows being sent again: the median over the deaths of the median over the rows. */
   readonly secondsToRescue: number | null;

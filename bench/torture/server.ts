@@ -88,7 +88,7 @@ export async function startTortureServer(recipients: number, wantsDisk: boolean)
     start: async () => {
       const again = await ensureEmbedded(embedded);
       if (new URL(again.url).port !== new URL(url).port)
-        throw new Error(`somebody took the port of the stopped database: it is at ${again.port} now`);
+        throw new Error(`another process took the port of the stopped database: it is at ${again.port} now`);
     },
     fullDisks: () => countFullDisks(path.join(base, 'log')),
     remove,

@@ -224,7 +224,7 @@ const cutAll = (why: string) => {
   for (const session of [...open]) session.end(why, true);
 };
 
-/** The port may be taken for a moment by somebody's outgoing connection. */
+/** The port may be taken for a moment by an outgoing connection of another process. */
 function listenAgain(port: number): void {
   server.once('error', () => setTimeout(() => listenAgain(port), 50));
   server.listen(port, '127.0.0.1', () => server.removeAllListeners('error'));

@@ -15,7 +15,7 @@ export const CONNECTIONS = 5;
 /** What the client waits for a reply, seconds: short, so that a relay that hangs is given up within a run. */
 const COMMAND_TIMEOUT = 4;
 export const FINAL_TIMEOUT = 5;
-/** Nobody may expire: a temporary failure is never the last one. */
+/** No recipient may expire: a temporary failure is never the last one. */
 const MAX_ATTEMPTS = 100;
 
 export interface StageOptions {

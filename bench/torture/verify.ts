@@ -30,7 +30,7 @@ export interface Case {
 }
 
 export interface Verdict extends Rescues {
-  /** People that no mail reached although nobody says that theirs is held: not in the table, or `sent` in vain. */
+  /** People that no mail reached although no report says that theirs is held: not in the table, or `sent` in vain. */
   readonly lost: number;
   /** Mails beyond the first, by the sink's file. */
   readonly duplicated: number;
@@ -79,7 +79,7 @@ export async function verify(the: Case): Promise<Verdict> {
   if (duplicated > doubts.bound)
     broken.push(`${duplicated} duplicates, ${doubts.bound} at most were promised`);
   const { counterDrift, stuck } = await judgeLooks(the, broken);
-  for (const address of log.wrong) broken.push(`${address} got somebody else's mail`);
+  for (const address of log.wrong) broken.push(`${address} got another person's mail`);
   const secondsToFinish = await judgeEnds(the, broken);
   const rescues = rescuesOf(the.deaths, log, claims);
   const { secondsToRescue } = rescues;
@@ -95,7 +95,7 @@ export async function verify(the: Case): Promise<Verdict> {
 function findLost(the: Case, { rows, copies }: Evidence, broken: string[]): number {
   const names = new Map(the.campaigns.map(({ monitor }) => [monitor.campaignId, monitor.name]));
   const known = new Map(rows.map((row) => [row.address, row]));
-  if (known.size !== rows.length) broken.push('somebody is in the table twice');
+  if (known.size !== rows.length) broken.push('a person is in the table twice');
   if (rows.length > the.people) broken.push(`${rows.length} rows for ${the.people} people`);
   let lost = 0;
   for (let number = 1; number <= the.people; number++) {

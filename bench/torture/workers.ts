@@ -16,7 +16,7 @@ export interface WorkerLife {
   readonly deaths: Silence[];
   /** It was killed, or asked to end; else an end is news. */
   expected: boolean;
-  /** It ended although nobody asked: its last words. */
+  /** It ended without a request: its last words. */
   unbidden: string | null;
   /** What it has said. */
   readonly words: () => string;

@@ -80,7 +80,7 @@ const checkCounters: Check = async ({ database }) => {
     : wrong(
         'counters',
         `differ from count(*) in: ${drifted.join(', ')}`,
-        'Somebody changed recipient rows by hand. Nothing is lost; please report it if nobody did.',
+        'Recipient rows were changed by hand. Nothing is lost; please report it if they were not.',
       );
 };
 
@@ -120,6 +120,6 @@ async function checkRelay(relay: RelayOptions, several: boolean): Promise<Diagno
   if (report.ok) return fine(what, `${report.relay} is ready for mails (${report.mode}: ${report.why})`);
   const { failure } = report;
   const words = deliveryWords(failure);
-  const advice = 'Correct SMTP_URL, or start the relay. Nobody fails meanwhile: workers wait for it.';
+  const advice = 'Correct SMTP_URL, or start the relay. No recipient fails meanwhile: workers wait for it.';
   return wrong(what, `${report.relay}: ${words}`, advice);
 }

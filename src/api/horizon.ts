@@ -11,7 +11,7 @@ interface Holder {
 }
 
 /*
- * Sessions with an open transaction, transactions that were prepared and never ended, and replication slots that nobody
+ * Sessions with an open transaction, transactions that were prepared and never ended, and replication slots that no standby
  * reads: each pins the oldest row version that must be kept (xmin), in every table of the server.
  */
 const HOLDERS = `
@@ -24,7 +24,7 @@ select format('the prepared transaction %L', gid), extract(epoch from now() - pr
   format('rollback prepared %L (in database %s)', gid, database)
 from pg_prepared_xacts where prepared < now() - make_interval(secs => $1)
 union all
-select format('the replication slot %L, which nobody reads,', slot_name), null, format('select pg_drop_replication_slot(%L)', slot_name)
+select format('the replication slot %L, which no standby reads,', slot_name), null, format('select pg_drop_replication_slot(%L)', slot_name)
 from pg_replication_slots where not active and (xmin is not null or catalog_xmin is not null)
 order by seconds desc nulls last limit 5`;
 

@@ -34,7 +34,7 @@ export async function resume({ database }: Opened, name: string): Promise<Campai
   return await resumeCampaign(database, name);
 }
 
-/** Nobody who is still waiting gets this mail. What is being sent at this moment ends as it ends. */
+/** No recipient that still waits gets this mail. What is being sent at this moment ends as it ends. */
 export async function cancel(
   { database }: Opened,
   name: string,

@@ -19,7 +19,7 @@ function domainOf(written: string): string {
   const text = written.trim();
   if (text === EVERY_OTHER_DOMAIN) return text;
   const parsed = parseAddress(`someone@${text}`);
-  if (parsed.ok && !text.includes('@')) return parsed.address.slice('someone@'.length);
+  if (parsed.ok && !text.includes('@')) return parsed.address.slice(parsed.address.indexOf('@') + 1);
   throw new SendstateError('limit-domain', `"${text.slice(0, 80)}" is not a domain`, {
     hint: 'Write what stands after the @, naver.com, or * for every domain without a limit of its own.',
   });

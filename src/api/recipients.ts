@@ -41,20 +41,20 @@ export async function importPeople(
 }
 
 /**
- * Puts everybody with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them; one
+ * Puts every recipient with this outcome back to waiting, attempts at zero. Returns how many. Start the campaign to send them; one
  * that is finished or cancelled is paused by it.
  */
 export async function retry({ database }: Opened, name: string, outcome: Retryable): Promise<number> {
   const { campaignId, status } = await findCampaign(database, name);
   if (status === 'finished' || status === 'cancelled') {
-    // First everybody who still waited is cancelled, as was asked; then nobody cancels those who are put back.
+    // First every waiting recipient is cancelled, as was asked; then the requeued ones are not cancelled again.
     if (status === 'cancelled') await sweepCancelled(database, campaignId);
     const [progress] = await readProgress(database, name);
     if (progress !== undefined && progress.outcomes[outcome] > 0)
       await reopenCampaign(database, campaignId, status);
   }
   const put = await retryOutcome(database, campaignId, outcome, reasonOf);
-  // A worker that saw nobody left may have finished it a moment before.
+  // A worker that saw no recipient left may have finished it a moment before.
   if (put > 0) await reopenCampaign(database, campaignId, 'finished');
   return put;
 }

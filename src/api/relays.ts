@@ -27,7 +27,7 @@ export interface OpenRelays {
   readonly capacity: number;
   /** Destroys every connection now. */
   abort(): void;
-  /** Says goodbye, but for deliverers that were handed in: these belong to whoever made them. */
+  /** Closes the deliverers, except those that were handed in: these belong to their maker. */
   close(): Promise<void>;
 }
 

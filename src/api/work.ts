@@ -85,7 +85,7 @@ async function poll(
  * Starts a campaign and works on it until it has ended: finished, paused or cancelled, by this worker or by others.
  * Recipients who were deferred are waited for.
  *
- * @returns `ended`; `stopped` after the signal; `relay` when every relay refuses the sender (nobody fails for it)
+ * @returns `ended`; `stopped` after the signal; `relay` when every relay refuses the sender (no recipient fails for it)
  * @throws SendstateError `campaign-unknown`, `campaign-empty`, `campaign-status`
  */
 export async function send(app: Opened, name: string, options: SendOptions): Promise<WorkEnd> {

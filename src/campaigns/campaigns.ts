@@ -155,7 +155,7 @@ export async function campaignsById(db: Database, ids: readonly number[]): Promi
 
 /**
  * The files of a campaign in the order they were given.
- * @throws SendstateError `attachment-missing` when somebody has deleted one: a mail must not leave without it
+ * @throws SendstateError `attachment-missing` when one was deleted: a mail must not leave without it
  */
 export async function attachmentsOf(db: Database, campaignId: number): Promise<Attachment[]> {
   const files = await db.kysely
@@ -175,7 +175,7 @@ export async function attachmentsOf(db: Database, campaignId: number): Promise<A
     'attachment-missing',
     `${expected - files.length} of ${expected} attachments are gone`,
     {
-      hint: 'Somebody deleted rows of the attachment table. Put them back, or make the campaign anew.',
+      hint: 'Rows of the attachment table were deleted. Put them back, or make the campaign anew.',
     },
   );
 }

@@ -102,7 +102,7 @@ export async function resumeCampaign(db: Database, name: string): Promise<Campai
   return await step(db, name, { verb: 'resumed', from: ['paused', 'running'], to: 'running' }, STARTED);
 }
 
-/** Nobody else gets this campaign's mail. What is in flight ends as it ends; see `sweepCancelled` for the rows. */
+/** No other recipient gets this campaign's mail. What is in flight ends as it ends; see `sweepCancelled` for the rows. */
 export async function cancelCampaign(db: Database, name: string): Promise<Campaign> {
   const from: CampaignStatus[] = ['draft', 'scheduled', 'running', 'paused', 'cancelled'];
   return await step(
@@ -114,7 +114,7 @@ export async function cancelCampaign(db: Database, name: string): Promise<Campai
 }
 
 /**
- * A campaign that has ended and some of whose people are put back is paused: nobody is sent anything before somebody starts
+ * A campaign that has ended and some of whose people are put back is paused: no mail is sent before an operator starts
  * it. While it is cancelled, every worker that looks at it would cancel them again; while it is finished, they could
  * neither be sent nor taken back.
  */
@@ -152,7 +152,7 @@ export async function waitingOf(db: Database, campaignId: number): Promise<Peopl
 }
 
 /**
- * Marks a running campaign finished if nobody is waiting or claimed. True: it is finished now.
+ * Marks a running campaign finished if no recipient is waiting or claimed. True: it is finished now.
  *
  * The row is locked first and the counters are summed by a second statement, whose snapshot begins after the lock: an
  * import that commits meanwhile either comes before and is counted, or waits for the lock and finds the campaign finished.

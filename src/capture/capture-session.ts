@@ -207,7 +207,7 @@ export class CaptureSession {
 
   #bdat(line: string): string {
     const match = /^BDAT (\d{1,10})( LAST)?\s*$/i.exec(line);
-    // RFC 3030 section 2: without a length nobody knows where the next command begins.
+    // RFC 3030 section 2: without a length it is unknown where the next command begins.
     if (match === null) return this.#hangUp('501 5.5.4 Syntax: BDAT size [LAST]');
     this.#chunkLeft = Number(match[1]);
     this.#chunkLast = match[2] !== undefined;

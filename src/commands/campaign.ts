@@ -154,7 +154,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
     .command('pause')
     .description('stop sending for now; workers release what they hold within about a second')
     .argument('<name>', 'the campaign')
-    .option('--reason <words>', 'for whoever looks at the status')
+    .option('--reason <words>', 'shown in the status')
     .option('--json', 'print one JSON object')
     .action(async (name: string, { reason }: { reason?: string }, command: Command) => {
       const context = contextOf(command);
@@ -174,7 +174,7 @@ export function registerLifecycle(program: Command, contextOf: ContextOf): void 
     });
   program
     .command('cancel')
-    .description('nobody who still waits gets this mail')
+    .description('no recipient that still waits gets this mail')
     .argument('<name>', 'the campaign')
     .option('--json', 'print one JSON object')
     .action(async (name: string, _: object, command: Command) => {

@@ -13,7 +13,7 @@ export interface Context {
   err(line: string): void;
   /** `--json`: data as one JSON document. */
   readonly json: boolean;
-  /** Whether somebody watches stderr. */
+  /** Whether stderr is a terminal. */
   readonly isTty: boolean;
   /** The first SIGINT or SIGTERM, or a SIGHUP: finish what is in flight and end. */
   readonly signal: AbortSignal;
@@ -25,7 +25,7 @@ export interface Context {
 
 /**
  * Opens the database that the configuration names, runs the work, and closes it. Only who says `make` gets an embedded one that
- * is not there yet: in a wrong directory everybody else would find it empty and believe it.
+ * is not there yet: in a wrong directory every other command would find it empty and believe it.
  */
 export async function withDatabase<T>(
   context: Context,

@@ -41,7 +41,7 @@ export async function report(
     `  ${count(counts.accepted)} mails to ${count(counts.recipients)} addresses; ${count(lost)} missing, ${count(counts.twice)} twice.`,
   );
   out('');
-  out('The same from the table, which anyone with psql may ask:');
+  out('The same from the table, which psql can ask:');
   for (const query of demoQueries(name, mails[0]?.to ?? '')) {
     out('');
     for (const line of query.split('\n')) out(`  ${line}`);

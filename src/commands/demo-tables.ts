@@ -1,6 +1,6 @@
 import type { App } from '../api/sendstate.ts';
 
-/** Three questions that anyone with psql may ask about a campaign, and one of its recipients. */
+/** Three questions that psql can ask about a campaign, and one of its recipients. */
 export function demoQueries(name: string, address: string): string[] {
   const [campaign, person] = [literal(name), literal(address)];
   return [

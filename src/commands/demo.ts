@@ -41,7 +41,7 @@ async function runDemo(context: Context, flags: DemoFlags): Promise<void> {
     try {
       done = await sendDemo(context, app, name, capture, flags.recipients);
     } catch (error) {
-      // Nobody shall find it running later, with a relay that delivers.
+      // It must not be found running later, with a relay that delivers.
       await cancel(app, name);
       throw error;
     } finally {

@@ -58,7 +58,7 @@ export class HookDesk {
   }
 
   event(event: SendEvent): void {
-    // A claim that finds the campaign paused finds nobody, and the worker says that it is idle before it knows why.
+    // A claim that finds the campaign paused finds no recipient, and the worker says that it is idle before it knows why.
     if (event.kind === 'campaign' && (event.now === 'paused' || event.now === 'idle'))
       this.#campaign('paused', event.name);
     else if (event.kind === 'campaign' && event.now === 'finished') this.#campaign('finished', event.name);
@@ -100,7 +100,7 @@ export class HookDesk {
     const at = new Date().toISOString();
     try {
       const found = await standing(this.#app, campaign);
-      // It goes on already, or nobody knows of it any more.
+      // It goes on already, or it is forgotten.
       if (found?.progress.status !== event) return;
       const { campaignId, status, statusReason: reason, outcomes } = found.progress;
       const id = `${event}-${campaignId}-${found.version}`;

@@ -8,7 +8,7 @@ import { wordsOf } from './words.ts';
 export const LOG_FORMATS = ['words', 'pretty', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** Lines about single recipients in a second; the others are counted. A relay that refuses everybody must not fill a disk. */
+/** Lines about single recipients in a second; the others are counted. A relay that refuses every recipient must not fill a disk. */
 const RECIPIENT_LINES = 10;
 
 type Level = 'info' | 'warn' | 'error';
@@ -28,11 +28,11 @@ export interface LogOptions {
   readonly addresses: boolean;
   /** `send` says of its campaign with a bar what `work` says in words. */
   readonly campaigns: boolean;
-  /** Before each line, for whoever has painted something. */
+  /** Before each line, for a caller that has painted something. */
   readonly before?: () => void;
 }
 
-/** What happened, one line each, to stderr: words for people, or JSON for whoever collects logs. */
+/** What happened, one line each, to stderr: words for people, or JSON for log collectors. */
 export class Log {
   readonly #context: Context;
   readonly #options: LogOptions;

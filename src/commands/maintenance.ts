@@ -26,7 +26,7 @@ function relayLines(report: RelayReport): string[] {
   ];
 }
 
-/** A setting, or what is wrong with it: whoever looks for faults wants to hear of all. */
+/** A setting, or what is wrong with it: a search for faults shows all. */
 function read<T extends object>(what: string, setting: () => T): T | Diagnosis {
   try {
     return setting();

@@ -64,7 +64,7 @@ export function observingOptions(command: Command): Command {
 }
 
 export interface ObservingOptions {
-  /** `send` talks in words, `work` and `serve` as a service where nobody watches. */
+  /** `send` talks in words, `work` and `serve` as a service without a viewer. */
   readonly service: boolean;
   readonly before?: () => void;
 }

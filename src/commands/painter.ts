@@ -1,6 +1,6 @@
 import type { Context } from './context.ts';
 
-/** A line that replaces itself on a terminal, and an ordinary line now and then where nobody watches. */
+/** A line that replaces itself on a terminal, and an ordinary line now and then where there is no terminal. */
 export class Painter {
   readonly #context: Context;
   readonly #quietMs: number;

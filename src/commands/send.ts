@@ -37,7 +37,7 @@ async function runSend(context: Context, name: string, flags: WorkFlags): Promis
   );
 }
 
-/** The outcomes that somebody has to look into. */
+/** The outcomes that need an operator's attention. */
 const FAILURES = ['rejected', 'expired', 'invalid', 'unconfirmed'] as const satisfies readonly Outcome[];
 
 async function report(context: Context, app: App, name: string, end: WorkEnd): Promise<void> {
@@ -60,7 +60,7 @@ async function report(context: Context, app: App, name: string, end: WorkEnd): P
   if (end === 'relay') {
     throw new SendstateError(
       'relay-refuses',
-      'The relay refuses the sender; nobody has failed for it, everybody waits',
+      'The relay refuses the sender; no recipient has failed for it, all wait',
       {
         hint: `See what is wrong: sendstate doctor. Then go on: sendstate send ${name}`,
       },

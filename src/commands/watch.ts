@@ -97,7 +97,7 @@ function paint(lines: readonly string[]): void {
   process.stdout.write(`${HOME}${lines.map((line) => `${line}${TO_END_OF_LINE}\n`).join('')}${BELOW}`);
 }
 
-/** Where nobody sees a screen: what has changed, with the time before it, so that the end of one look is seen. */
+/** Without a screen: what has changed, with the time before it, so that the end of one look is seen. */
 function printer(
   context: Context,
   show: (print: (line: string) => void) => Promise<Progress[]>,

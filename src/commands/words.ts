@@ -14,9 +14,9 @@ export function wordsOf(event: SendEvent): string | null {
       const { state, reason } = event.breaker;
       const relay = relayWords(event);
       if (event.misconfigured !== null)
-        return `${relay} refuses us: ${event.misconfigured}. Nobody fails for it; correct SMTP_URL.`;
+        return `${relay} refuses us: ${event.misconfigured}. No recipient fails for it; correct SMTP_URL.`;
       if (state === 'open')
-        return `${relay} is in trouble: ${reason ?? 'no reason given'}. ${event.several ? 'Others take over' : 'Waiting'}; nobody is charged an attempt.`;
+        return `${relay} is in trouble: ${reason ?? 'no reason given'}. ${event.several ? 'Others take over' : 'Waiting'}; no recipient is charged an attempt.`;
       return state === 'closed' ? `${relay} works again.` : null;
     }
     case 'relay-slowed': {

@@ -97,7 +97,7 @@ export function lazyDatabase(url: string, options: OpenOptions = {}): Database {
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   });
   pool.on('error', options.onIdleError ?? (() => undefined));
-  // One that dies while somebody holds it, between two queries: the next query fails, and a listener keeps pg from ending
+  // One that dies while a caller holds it, between two queries: the next query fails, and a listener keeps pg from ending
   // the process over it.
   pool.on('connect', (client) => client.on('error', () => undefined));
   let closing: Promise<void> | undefined;
@@ -127,7 +127,7 @@ export async function inTransaction<T>(
     await client.query('begin');
     const result = await work({ client, kysely: overOneConnection(client) });
     const { command } = await client.query('commit');
-    // Postgres answers ROLLBACK to the commit of a transaction in which a statement failed and somebody caught it.
+    // Postgres answers ROLLBACK to the commit of a transaction in which a statement failed and the caller caught the error.
     if (command !== 'COMMIT') {
       throw new SendstateError(
         'database-aborted',
@@ -172,7 +172,7 @@ export function checkDatabaseUrl(url: string): void {
     });
   }
   if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url) && !strayAt(url)) return;
-  // The text is not shown: where it is no URL, nobody can tell which part of it is the password.
+  // The text is not shown: where it is no URL, it cannot be told which part of it is the password.
   throw new SendstateError('database-url', 'DATABASE_URL is not the URL of a Postgres database', {
     hint: 'Write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE with special characters percent-encoded (@ is %40), or unset it for the embedded PostgreSQL.',
   });
@@ -204,7 +204,7 @@ class ExplainingPool extends pg.Pool {
 
   constructor(config: pg.PoolConfig) {
     super(config);
-    // Whoever prints a pool, or an error that holds one, would print the password.
+    // Printing a pool, or an error that holds one, would print the password.
     Object.defineProperty(this.options, 'connectionString', { enumerable: false });
     this.#target = targetOf(config);
   }

@@ -17,11 +17,11 @@ import { codeOf } from './problems.ts';
 const MIGRATION_TABLE = 'sendstate_migration';
 const MIGRATION_LOCK_TABLE = 'sendstate_migration_lock';
 
-/** The number of the advisory lock, 'sendstat' in ASCII: any number will do that nobody else uses. */
+/** The number of the advisory lock, 'sendstat' in ASCII: any number will do that no other program uses. */
 const MIGRATION_LOCK = 0x73656e6473746174n;
 
 /**
- * How long a migration waits for a table, milliseconds. Whoever waits for an exclusive lock keeps everybody waiting who comes
+ * How long a migration waits for a table, milliseconds. A session that waits for an exclusive lock blocks every session that comes
  * after: behind a backup that reads the table, every claim would stand in line. So it gives up soon and tries again.
  */
 const LOCK_TIMEOUT_MS = 2_000;
@@ -72,7 +72,7 @@ async function migrateOnce(database: Database, files: ReadonlyMap<string, string
   return kysely.transaction().execute(async (transaction) => {
     await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(transaction);
     refuseNewer(database, await appliedMigrations(transaction), files);
-    // Not before: who waits for another migration waits as long as that takes, and keeps nobody else waiting.
+    // Not before: a wait for another migration lasts as long as that takes, and blocks no other session.
     await sql`set local lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(transaction);
     const { error, results = [] } = await new Migrator({
       db: transaction,
@@ -177,7 +177,7 @@ function migrationFailed(database: Database, name: string | undefined, cause: un
   const which = name === undefined ? 'The migration' : `Migration ${name}`;
   const hint =
     codeOf(cause) === LOCK_NOT_AVAILABLE
-      ? 'Nothing was changed. Somebody holds a table: a backup, or a transaction that was left open. When it has ended run: sendstate migrate'
+      ? 'Nothing was changed. Another session holds a table: a backup, or a transaction that was left open. When it has ended run: sendstate migrate'
       : 'Nothing was changed. Correct the cause and run: sendstate migrate';
   return new SendstateError('migration-failed', `${which} of ${database.url} failed: ${messageOf(cause)}`, {
     hint,

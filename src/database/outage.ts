@@ -2,7 +2,7 @@ import { messageOf } from '../errors.ts';
 import type { SendEvent } from '../model/events.ts';
 import { isTransient } from './prepare.ts';
 
-/** Asks the database for somebody who goes on without an answer; says once that it is away and once that it is back. */
+/** Asks the database for a caller that goes on without an answer; says once that it is away and once that it is back. */
 export class Outage {
   readonly #emit: (event: SendEvent) => void;
   readonly #failed: (error: unknown) => void;

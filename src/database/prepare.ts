@@ -18,7 +18,7 @@ const unnamed = new WeakSet<pg.Pool>();
 
 /**
  * True when the server refused the name before it executed anything: 26000 there is no such prepared statement; 42P05
- * somebody else's has that name; 0A000 a migration changed a table under it ("cached plan must not change result type").
+ * another statement has that name; 0A000 a migration changed a table under it ("cached plan must not change result type").
  */
 function isNameTrouble(error: unknown): boolean {
   const code = codeOf(error);

@@ -52,8 +52,8 @@ export function isConflict(error: unknown): boolean {
 }
 
 /**
- * True when the same statement may well work later: nobody answered, the server undid it because of others, or it took
- * longer than somebody's statement_timeout (57014).
+ * True when the same statement may well work later: there was no answer, the server undid it because of others, or it took
+ * longer than the statement_timeout (57014).
  */
 export function isTransient(error: unknown): boolean {
   return isUnreachable(error) || isConflict(error) || codeOf(error) === '57014';

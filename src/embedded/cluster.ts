@@ -14,7 +14,7 @@ export const NAME = 'sendstate';
 /** What the server is told, each with its reason. */
 const SETTINGS = `
 # ---- sendstate ----
-listen_addresses = '127.0.0.1'        # nobody outside this machine
+listen_addresses = '127.0.0.1'        # reached only from this machine
 password_encryption = 'scram-sha-256' # the password itself never travels
 max_connections = 100                 # tens of workers with four connections each
 shared_buffers = '256MB'              # the hot pages of a million recipients; touched lazily, so a demo pays little
@@ -26,8 +26,8 @@ min_wal_size = '256MB'                # what an idle demo keeps on disk
 checkpoint_timeout = '15min'          # fewer checkpoints, fewer full page images
 jit = off                             # statements last milliseconds; compiling them takes longer
 autovacuum = on                       # for the dead versions that heap-only updates could not prune
-track_io_timing = off                 # two readings of the clock per page, for nobody
-logging_collector = on                # into files of a bounded size, because nobody watches a terminal
+track_io_timing = off                 # two readings of the clock per page, not needed
+logging_collector = on                # into files of a bounded size, because there is no terminal
 log_directory = '../log'              # beside data/, so that both move together
 log_filename = 'server-%Y%m%d-%H%M%S.log'
 log_file_mode = 0600                  # statements can hold addresses
@@ -99,7 +99,7 @@ export function refuseOtherMajor(home: Home, version: string): void {
 }
 
 /**
- * Clears away what an earlier command left that was killed while it made the cluster. The lock is ours, so it is nobody's;
+ * Clears away what an earlier command left that was killed while it made the cluster. The lock is ours, so no other process uses it;
  * but its initdb may live on for a moment and put files where we remove them.
  */
 async function removeHalfMade(home: Home): Promise<void> {
@@ -119,7 +119,7 @@ async function removeHalfMade(home: Home): Promise<void> {
 const REMOVE_ATTEMPTS = 20;
 const REMOVE_AGAIN_MS = 100;
 
-/** data/ appears whole, so one without PG_VERSION is not of our making, or somebody deleted half of it. */
+/** data/ appears whole, so one without PG_VERSION is not of our making, or half of it was deleted. */
 async function refuseBroken(home: Home): Promise<void> {
   const found = await readdir(dataOf(home)).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return [];

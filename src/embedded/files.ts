@@ -12,7 +12,7 @@ interface Where {
   readonly account: Account | undefined;
 }
 
-/** Writes a whole file that nobody else may read. */
+/** Writes a whole file that no other account may read. */
 export async function writePrivate({ base, account }: Where, file: string, text: string): Promise<void> {
   if (account === undefined) return writeFile(file, text, { mode: 0o600 });
   await must(account, base, ['-c', 'umask 077 && cat > "$1"', 'sh', file], text);
@@ -24,7 +24,7 @@ export async function appendTo({ base, account }: Where, file: string, text: str
   await must(account, base, ['-c', 'cat >> "$1"', 'sh', file], text);
 }
 
-/** Makes a directory that nobody else may enter; one that is there already stays. */
+/** Makes a directory that no other account may enter; one that is there already stays. */
 export async function makePrivate({ base, account }: Where, directory: string): Promise<void> {
   if (account === undefined) await mkdir(directory, { recursive: true, mode: 0o700 });
   else await must(account, base, ['-c', 'umask 077 && mkdir -p "$1"', 'sh', directory]);

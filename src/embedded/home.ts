@@ -19,7 +19,7 @@ export interface Home {
 }
 
 export interface HomeOptions {
-  /** For root only: the account that the server runs as. Default: the owner of the data, else postgres, else nobody. */
+  /** For root only: the account that the server runs as. Default: the owner of the data, else postgres, else `nobody`. */
   readonly user?: string | undefined;
   /** For root only: where data and programs go when the account cannot reach the project. Default /var/lib/sendstate. */
   readonly outside?: string | undefined;
@@ -95,7 +95,7 @@ function cannotUse(directory: string, cause: unknown): SendstateError {
 
 /**
  * Where the server's files are, without making any.
- * @throws SendstateError `embedded-owner` when the directory is somebody else's
+ * @throws SendstateError `embedded-owner` when the directory belongs to another account
  */
 export async function baseOf(directory: string): Promise<string> {
   const file = path.join(directory, POINTER);
@@ -140,7 +140,7 @@ export async function resolveHome(directory: string, options: HomeOptions): Prom
         throw cannotUse(outside, error);
       });
   const home = { directory, account, binaries: await runnable(programs, account) };
-  // Should somebody have deleted the other place, this is a directory without a database again.
+  // If the other place was deleted, this is a directory without a database again.
   if (base !== directory && (await exists(base))) return { ...home, base };
   return {
     ...home,

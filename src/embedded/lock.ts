@@ -10,7 +10,7 @@ import { SendstateError } from '../errors.ts';
 /** BSD's flag of open(2) that also takes the lock; Linux has none, Node no constant. */
 const O_EXLOCK = 0x20;
 
-/** Milliseconds between two looks at a lock that somebody else holds: short beside the second that initdb takes. */
+/** Milliseconds between two looks at a lock that another process holds: short beside the second that initdb takes. */
 const LOOK_AGAIN_MS = 50;
 
 /**

@@ -29,7 +29,7 @@ export async function findPostmaster(data: string): Promise<Postmaster | undefin
 }
 
 /**
- * Lets a server start although the pid in a left-over pid file belongs to somebody else now; Postgres itself would refuse.
+ * Lets a server start although the pid in a left-over pid file belongs to another process now; Postgres itself would refuse.
  * Only the pid is replaced, by one that cannot exist: the shared memory key stays in the file, so Postgres still
  * notices backends of the dead server that live on. Call it under the lock, when findPostmaster() found nothing.
  */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { messageOf } from '../errors.ts';
 
-/** Whom the server runs as. Undefined wherever it is optional: whoever runs this process. */
+/** Whom the server runs as. Undefined wherever it is optional: the account of this process. */
 export interface Account {
   readonly uid: number;
   readonly gid: number;

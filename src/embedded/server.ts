@@ -16,7 +16,7 @@ const PORTS = { from: 20_000, to: 32_000 };
 /** Bytes of a Unix socket's path: macOS has 104 with the final NUL, Linux 108. */
 const SOCKET_PATH_LIMIT = 103;
 
-/** Times that another port is tried when somebody takes the chosen one between our look and the server's start. */
+/** Times that another port is tried when another process takes the chosen one between our look and the server's start. */
 const PORT_ATTEMPTS = 5;
 
 /** Log files that are kept: enough to look back over a restart or two. */

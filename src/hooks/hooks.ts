@@ -35,7 +35,7 @@ export interface HookOptions {
   readonly endWithinMs?: number;
 }
 
-/** Five tries over about five minutes: longer than a deployment or a restart of whoever listens. */
+/** Five tries over about five minutes: longer than a deployment or a restart of the receiver. */
 const WAITS_MS: readonly number[] = [2_000, 10_000, 60_000, 240_000];
 /** One request, milliseconds. */
 const REQUEST_MS = 10_000;

@@ -2,7 +2,7 @@ import { domainToASCII, domainToUnicode } from 'node:url';
 // Alone, because the whole of validator takes 10 MB that nothing else here needs.
 import validator from 'validator/lib/isEmail.js';
 
-/** What became of one address as somebody wrote it. */
+/** What became of one address as it was written. */
 export type ParsedAddress =
   | {
       readonly ok: true;

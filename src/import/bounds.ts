@@ -24,14 +24,14 @@ export interface ImportBounds {
    */
   readonly maxCellChars: number;
   /**
-   * Characters in one record (row), quoted line breaks included. 4 Mi: what a quotation mark that nobody closes may
+   * Characters in one record (row), quoted line breaks included. 4 Mi: what a quotation mark that is never closed may
    * swallow before the import stops and names the line.
    */
   readonly maxRecordChars: number;
   /** Columns. 1,000: more than a spreadsheet that a person made; each costs a comparison and a JSON key on every row. */
   readonly maxColumns: number;
   /**
-   * Milliseconds between two looks at whether another import into the same campaign has ended. 250: nobody notices
+   * Milliseconds between two looks at whether another import into the same campaign has ended. 250: too short to notice
    * the wait, and four small queries a second cost nothing.
    */
   readonly lockPollMs: number;

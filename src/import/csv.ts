@@ -38,7 +38,7 @@ const quote = 34;
  * mixed if need be. Blank lines are skipped. A quotation mark inside an unquoted cell is an ordinary letter (`5" disk`).
  *
  * A record that breaks the rules is handed on with a problem and ends at the next line end, so that one bad row costs
- * one row; a quotation mark that is never closed is an error, because nobody knows what it was meant to hold.
+ * one row; a quotation mark that is never closed is an error, because its intended content is unknown.
  * Every character is looked at a bounded number of times, whatever the input.
  */
 export class CsvReader {

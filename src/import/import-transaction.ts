@@ -73,10 +73,10 @@ export interface CommitOptions {
 }
 
 /**
- * Counts the new recipients in, wakes a campaign that had finished (to paused: nobody asked for more mail yet), and commits.
+ * Counts the new recipients in, wakes a campaign that had finished (to paused: no command has started more mail yet), and commits.
  * Returns whether it had finished.
  *
- * The campaign row is locked first, as by everybody who changes its state: whoever wants to declare it finished waits for
+ * The campaign row is locked first, as by every statement that changes its state: a session that wants to declare it finished waits for
  * this commit and then sees that people are waiting.
  */
 export async function commitImport(client: pg.ClientBase, options: CommitOptions): Promise<boolean> {

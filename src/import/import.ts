@@ -23,7 +23,7 @@ export interface ImportPreview {
 
 export interface ImportProgress {
   readonly bytesRead: number;
-  /** null: a stream, nobody knows. */
+  /** null: a stream, unknown. */
   readonly bytesTotal: number | null;
   /** Rows so far, below the header. */
   readonly read: number;
@@ -76,7 +76,7 @@ export interface ImportOptions {
 /**
  * Imports a CSV of people into a campaign: all of it, or, after any error, stop or kill, nothing.
  *
- * One transaction holds the whole file, so nobody is sent a mail from half a list and the next run starts clean. Rows go
+ * One transaction holds the whole file, so no mail is sent from half a list and the next run starts clean. Rows go
  * through in chunks: while the database takes one, the next is read. Memory does not depend on the size of the file.
  *
  * @throws SendstateError `import-…`, `encoding-…`, `csv-…`, `rejects-file`, `campaign-cancelled`, `campaign-missing`

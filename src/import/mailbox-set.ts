@@ -12,7 +12,7 @@ export class MailboxSet {
   /** Open addressing; 0 is free, anything else where an address begins, plus 1. Never more than half full. */
   readonly #places: Int32Array;
   readonly #mask: number;
-  /** So that nobody can write a list whose addresses all meet in one place. */
+  /** So that no list can be written whose addresses all meet in one place. */
   readonly #seed = Math.floor(Math.random() * 0x7fffffff);
 
   /** @param capacity  how many addresses it will hold at most */

@@ -25,7 +25,7 @@ function stemOf(file: string): string {
 }
 
 /**
- * Only nothing, an empty file or a rejects file may be replaced or removed: whoever mistypes a name must not lose a list.
+ * Only nothing, an empty file or a rejects file may be replaced or removed: a mistyped name must not destroy a list.
  * @param source path of the list that is imported; null: it has none
  * @throws SendstateError `rejects-file`
  */
@@ -45,7 +45,7 @@ export async function checkRejectsPlace(path: string, source: string | null): Pr
 /** As big integers: a file's number may be beyond 2^53. */
 async function identity(path: string) {
   return await stat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
-    // Whatever else is wrong is said by whoever opens it.
+    // Whatever else is wrong is reported when it is opened.
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
     throw refusal(`${path} cannot be looked at: ${messageOf(error)}.`, error);
   });

@@ -30,7 +30,7 @@ function quoted(text: string): string {
 }
 
 /**
- * Removes what imports of the same file have left half-written that were killed on this machine. Whoever shares the folder
+ * Removes what imports of the same file have left half-written that were killed on this machine. Another machine that shares the folder
  * from another machine may be alive, and is left alone.
  */
 async function removeLeftovers(path: string): Promise<void> {

@@ -48,7 +48,7 @@ export class WholeLetters {
 
   #wait(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    // A copy: whoever reads may use the piece again for the next read.
+    // A copy: the reader may use the piece again for the next read.
     this.#waiting.push(Buffer.from(bytes));
     this.#waitingBytes += bytes.length;
   }

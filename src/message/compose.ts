@@ -49,7 +49,7 @@ export interface MessageOptions {
   readonly campaignId: number | string | bigint;
   readonly source: MessageSource;
   readonly attachments: readonly Attachment[];
-  /** Envelope sender for everybody; '' the null sender; null: the address in the sender. */
+  /** Envelope sender for every recipient; '' the null sender; null: the address in the sender. */
   readonly bounceTo: string | null;
   /** What stands behind the @ of Message-IDs. Null: the domain of the sender's address. */
   readonly messageIdDomain: string | null;
@@ -128,7 +128,7 @@ class CompiledMessage {
       return this.#compose(recipient, now);
     } catch (error) {
       if (error instanceof Unrenderable) return { kind: 'invalid', why: error.message };
-      // A value's own nesting can exhaust the stack in the html parser; that is the row's fault and nobody else's.
+      // A value's own nesting can exhaust the stack in the html parser; that is the row's fault and of no other.
       if (error instanceof RangeError && /call stack|string length/i.test(error.message)) {
         return { kind: 'invalid', why: `cannot be rendered: ${error.message}` };
       }

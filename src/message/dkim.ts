@@ -36,7 +36,7 @@ const SIGNED = [
   'list-help',
   'feedback-id',
 ];
-/** Signed once more than they occur, so that nobody can add a second one (RFC 6376 §8.15). */
+/** Signed once more than they occur, so that no second one can be added (RFC 6376 §8.15). */
 const OVERSIGNED = ['from', 'subject', 'to', 'date', 'reply-to', 'content-type'];
 
 /** RFC 8301 §3.2: verifiers may ignore shorter RSA keys. */

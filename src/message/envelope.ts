@@ -2,7 +2,7 @@ import { SendstateError } from '../errors.ts';
 import { type Address, readAddress } from './mailbox.ts';
 
 /**
- * The envelope sender for everybody: '' and <> are the null sender, null leaves it to each mail's From.
+ * The envelope sender for every recipient: '' and <> are the null sender, null leaves it to each mail's From.
  * @throws SendstateError `bounce-to-invalid`
  */
 export function envelopeFrom(bounceTo: string | null): Address | null {

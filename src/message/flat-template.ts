@@ -95,7 +95,7 @@ function columnOf(expression: hbs.AST.Expression): string | null {
   return name;
 }
 
-/** A value as text. Lists and objects have no text form that anybody wants in a mail. */
+/** A value as text. Lists and objects have no text form that is of use in a mail. */
 export function printed(value: unknown, name: string, part: string): string {
   if (typeof value === 'string') return value;
   if (value === undefined) throw new Unrenderable(`missing variable "${name}" (in the ${part})`);

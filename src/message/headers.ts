@@ -69,7 +69,7 @@ export function oneLine(value: string): string {
 /**
  * A whole header field, folded, without the final CRLF; null when it cannot be written (a URI header with a word of more
  * than 900 characters). Printable ASCII stays as it is; text that could be read as an encoded-word is encoded, so that
- * everybody reads what the row says.
+ * every mail program reads what the row says.
  */
 export function unstructured(name: string, value: string): string | null {
   const text = holdsUris(name) ? oneLine(value).replaceAll('=?', '=%3F') : oneLine(value);

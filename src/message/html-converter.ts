@@ -3,11 +3,11 @@ import { Unrenderable } from './rendering.ts';
 
 /** Bounds on html that a row brings along ({{{column}}}): the parser's work grows with their square. */
 const LIMITS = {
-  /** Tags that are open at once, counting those that nobody closes. 50,000: a second; five in each turn of the longest loop. */
+  /** Tags that are open at once, counting those that are not closed. 50,000: a second; five in each turn of the longest loop. */
   open: 50_000,
   /** Tags at all. 200,000: two seconds of work, twenty in each turn of the longest loop. */
   tags: 200_000,
-  /** Lists and quotations inside each other: each indents every line. 50: nobody could read it. */
+  /** Lists and quotations inside each other: each indents every line. 50: too deep to read. */
   indents: 50,
   /** Characters of a link's text that are compared with its address. 10,000: no address is as long, and links may hold links. */
   linkText: 10_000,

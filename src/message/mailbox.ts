@@ -14,7 +14,7 @@ const LONGEST_ADDRESS = 254;
 
 /**
  * RFC 5322 §3.2.3 atext, and what RFC 6532 adds to it, all beyond ASCII; but nothing that cannot be seen, and no full-width forms,
- * which somebody may turn into the signs that they resemble. The import takes no more than this.
+ * which a mail program may turn into the signs that they resemble. The import takes no more than this.
  */
 const ATOM = /(?:[\w!#$%&'*+\-/=?^`{|}~]|(?![\p{Z}\p{Cc}\p{Cf}\p{Co}\p{Cs}\uff01-\uff5e])\P{ASCII})+/u.source;
 const DOT_ATOM = new RegExp(`^${ATOM}(?:\\.${ATOM})*$`, 'u');

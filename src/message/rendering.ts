@@ -18,9 +18,9 @@ export interface Chunks {
 
 /** A compiled template. */
 export interface Template {
-  /** The same text for everybody; null: it differs. */
+  /** The same text for every recipient; null: it differs. */
   readonly fixed: string | null;
-  /** Static text, for choosing an encoding before anybody is rendered. */
+  /** Static text, for choosing an encoding before any mail is rendered. */
   readonly sample: string;
   /**
    * Appends the pieces for one row to `out`.
@@ -72,7 +72,7 @@ export function renderText(template: Template, row: Row): string {
 }
 
 /**
- * The row's value of `name`, or undefined when the row lacks it. JSON null counts as lacking: a NULL from somebody's
+ * The row's value of `name`, or undefined when the row lacks it. JSON null counts as lacking: a NULL from a user's
  * SQL must not become an empty hole in a greeting. Own properties only, so `{{constructor}}` is a column or nothing.
  * @throws Unrenderable for `email` when a column of that name says something else than the address
  */

@@ -18,7 +18,7 @@ export interface SenderLine {
 
 /** From or Reply-To, compiled. */
 export interface Sender {
-  /** Set when it is the same for everybody. */
+  /** Set when it is the same for every recipient. */
   readonly fixed: SenderLine | null;
   /** @throws Unrenderable when the row makes no proper address of it */
   render(row: Row): SenderLine;

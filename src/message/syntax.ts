@@ -6,7 +6,7 @@ import { ADDRESS_VARIABLE } from './rendering.ts';
 const LIMITS = {
   /** Characters. 5 million: far beyond any mail that is delivered, small enough to parse in a second. */
   characters: 5_000_000,
-  /** Blocks inside blocks. 40: nobody writes that, and the checks below recurse. */
+  /** Blocks inside blocks. 40: deeper than templates are written, and the checks below recurse. */
   nesting: 40,
   /** Blocks that are open at once, counted before parsing. 100: comments may hold some; the parser's time grows with their square. */
   open: 100,
@@ -58,7 +58,7 @@ export function parseTemplate(part: string, source: string): Syntax {
   return { part, program, paths: check.paths, columns: check.columns };
 }
 
-/** Handlebars' parser takes a minute for 100 KB of blocks that nobody closes; this looks at each once. ({{^}} is an else.) */
+/** Handlebars' parser takes a minute for 100 KB of blocks that are not closed; this looks at each once. ({{^}} is an else.) */
 function refuseTower(part: string, source: string): void {
   let open = 0;
   for (const tag of source.matchAll(/\{\{~?(?:[#/]|\^(?!\s*~?\}))/g)) {

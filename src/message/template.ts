@@ -40,7 +40,7 @@ export interface CompiledTemplates {
  *
  * The language is Handlebars with `{{column}}`, `{{{column}}}`, `{{#if}}`, `{{#unless}}`, `{{#each}}`, `{{#with}}` and
  * nothing else. A column that a row lacks makes the row invalid wherever the template comes across it, in a condition
- * too: a misspelt `{{#if nmae}}` must not choose a branch for everybody. An empty cell is there, and empty.
+ * too: a misspelt `{{#if nmae}}` must not choose a branch for every recipient. An empty cell is there, and empty.
  * @throws SendstateError `template-syntax`, `template-too-long`, `template-empty`, `header-name`, `sender-invalid`
  */
 export function compileTemplates(source: MessageSource): CompiledTemplates {

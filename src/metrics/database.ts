@@ -9,7 +9,7 @@ import { type Numbers, readNumbers } from './reading.ts';
 /** How long an answer of the database is good, milliseconds: ten scrapers cost it what one costs. */
 const GOOD_MS = 1_000;
 
-/** Says the same to whoever asks at the same time or shortly after; null: the database does not answer. */
+/** Says the same to every caller that asks at the same time or shortly after; null: the database does not answer. */
 function cached(ask: () => Promise<Numbers>): () => Promise<Numbers | null> {
   let answer: Promise<Numbers | null> | undefined;
   let until = 0;
@@ -40,7 +40,7 @@ interface Told {
 const TOLD: readonly Told[] = [
   {
     name: 'sendstate_recipients',
-    help: 'Recipients by where they are; the sum is everybody.',
+    help: 'Recipients by where they are; the sum is all recipients.',
     labelNames: ['campaign', 'state'],
     tell: ({ campaigns, other }, set) => {
       for (const { name: campaign, counts } of [...campaigns, { name: OTHER, counts: other }]) {
@@ -60,7 +60,7 @@ const TOLD: readonly Told[] = [
   },
   {
     name: 'sendstate_oldest_waiting_seconds',
-    help: 'How long somebody has been waiting who could be sent to now, in a campaign that runs.',
+    help: 'How long the oldest recipient that could be sent to now has been waiting, in a campaign that runs.',
     labelNames: ['campaign'],
     tell: ({ campaigns }, set) => {
       for (const { name: campaign, status, oldestSeconds } of campaigns) {

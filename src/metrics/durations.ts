@@ -1,7 +1,7 @@
 import { Histogram, type Registry } from 'prom-client';
 import type { Durations } from '../worker/meter.ts';
 
-/** A histogram whose numbers are counted elsewhere: it is asked when somebody scrapes, and costs nothing in between. */
+/** A histogram whose numbers are counted elsewhere: it is asked at a scrape, and costs nothing in between. */
 export class DurationHistogram extends Histogram<string> {
   readonly #name: string;
   readonly #help: string;

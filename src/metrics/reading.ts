@@ -15,7 +15,7 @@ export interface CampaignNumbers {
   readonly status: CampaignStatus;
   /** Recipients by where they are. */
   readonly counts: Readonly<Record<Counted, number>>;
-  /** Seconds that somebody who could be sent to now has been waiting; 0: nobody does. */
+  /** Seconds that the oldest recipient that could be sent to now has been waiting; 0: there is none. */
   readonly oldestSeconds: number;
 }
 
@@ -34,7 +34,7 @@ const sums = COUNTED.map((column) => `'${column}', coalesce(sum(${column}), 0)`)
 
 /*
  * One statement from counters and one probe of the partial index of what came back for each campaign that runs: the same cost at
- * ten recipients and at ten million. Whoever never came back has been waiting since the campaign started.
+ * ten recipients and at ten million. A recipient without an attempt has been waiting since the campaign started.
  */
 const READ = `
 with named as materialized (
@@ -64,7 +64,7 @@ select
      where label in (select label from relay_activity group by label order by label limit ${RELAYS})
      group by label, state) r) as relays`;
 
-const NOBODY = Object.fromEntries(COUNTED.map((column) => [column, 0])) as Record<Counted, number>;
+const ALL_ZERO = Object.fromEntries(COUNTED.map((column) => [column, 0])) as Record<Counted, number>;
 
 /** Reads the counters. Throws the database's errors. */
 export async function readNumbers({
@@ -76,6 +76,6 @@ export async function readNumbers({
   const { rows } = await pool.query<Numbers>(query);
   const [numbers] = rows;
   if (numbers === undefined) throw new Error('the database gave no row');
-  const campaigns = numbers.campaigns.map((one) => ({ ...one, counts: one.counts ?? NOBODY }));
+  const campaigns = numbers.campaigns.map((one) => ({ ...one, counts: one.counts ?? ALL_ZERO }));
   return { ...numbers, campaigns };
 }

@@ -8,7 +8,7 @@ import type { Meter } from '../worker/meter.ts';
 export interface MetricsOptions {
   /** 0: any free one. */
   readonly port: number;
-  /** Default 127.0.0.1. There is no login: whoever reaches it reads campaign names and counts. */
+  /** Default 127.0.0.1. There is no login: a client that reaches it reads campaign names and counts. */
   readonly host?: string | undefined;
 }
 
@@ -18,7 +18,7 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** Milliseconds for a request to be sent: nobody holds a connection of a worker open by saying nothing. */
+/** Milliseconds for a request to be sent: a silent client must not hold a connection of a worker open. */
 const REQUEST_MS = 5_000;
 /** A scraper or two, a health check or two, and a person with a browser. */
 const CONNECTIONS = 50;
@@ -55,7 +55,7 @@ export async function serveMetrics(
     server.once('error', (error) => reject(cannotListen(host, port, error)));
     server.listen(port, host.replace(/^\[(.*)\]$/, '$1'), resolve);
   });
-  // Metrics keep nobody alive who has finished.
+  // Metrics do not keep a finished process alive.
   server.unref();
   return {
     url: urlOf(server.address() as AddressInfo),

@@ -8,7 +8,7 @@ import { processRegistry } from './process.ts';
 /** Relays that are told of by name; SMTP_URL of more is no relay list. */
 const RELAYS = 100;
 
-/** What `work` and `send` tell: everything is read from the meter when somebody scrapes. */
+/** What `work` and `send` tell: everything is read from the meter at a scrape. */
 export function workerRegistry(database: Database, meter: Meter): Registry {
   const registry = processRegistry(database);
   const registers = [registry];

@@ -1,7 +1,7 @@
 import type { ClaimedRecipient, Result } from './states.ts';
 
 /**
- * A circuit breaker for one relay, as a value. `closed`: all is well. `open`: nobody asks the relay until `until`.
+ * A circuit breaker for one relay, as a value. `closed`: all is well. `open`: the relay is not asked until `until`.
  * `half-open`: one mail is tried, and decides.
  */
 export interface Breaker {
@@ -20,7 +20,7 @@ export interface Breaker {
 export interface Rescue {
   /** Workers found dead in this round. */
   readonly workers: number;
-  /** Recipients taken from claims that nobody owned. */
+  /** Recipients taken from claims without an owner. */
   readonly recipients: number;
   /** Of those, the ambiguous ones: inside a handed-over mark, without a result. */
   readonly ambiguous: number;
@@ -29,7 +29,7 @@ export interface Rescue {
 /** Why a worker ended before nothing was due. */
 export type StopReason = 'paused' | 'cancelled' | 'stopped' | 'presumed-dead' | 'relay';
 
-/** What happened, for whoever talks to people. Nothing in it holds an address, except `result`. */
+/** What happened, for the code that tells people. Nothing in it holds an address, except `result`. */
 export type SendEvent =
   | { readonly kind: 'started'; readonly workerId: number }
   | {

@@ -42,10 +42,10 @@ select claim_id, recipient_id, address, vars, attempts, maybe_sent from taken`;
  *   the same, fillfactor 40 / 50                                      84,000 / 80,000, 400 / 560
  *   index on (campaign_id, send_state, id), lowest id first               9,900, 1,246
  * It is planned for walking the index (`inIndexOrder`). The states are literals and the limit stands in a materialized CTE: a parameter can lose an index, and without
- * `materialized` the planner may run the limit twice. FOR NO KEY UPDATE is enough: nobody changes the key.
+ * `materialized` the planner may run the limit twice. FOR NO KEY UPDATE is enough: the key never changes.
  * The update finds its rows by ctid, so that its plan depends on no statistics: right after an import the planner believes
  * that the campaign has one row, and by primary key it then compares every row of the campaign with every row picked (10,000
- * people: 0.6 s a claim instead of 5 ms). A row that somebody else changed between snapshot and lock has a new ctid that
+ * people: 0.6 s a claim instead of 5 ms). A row that another session changed between snapshot and lock has a new ctid that
  * the snapshot does not see; it stays waiting and is found by the next look from the start.
  */
 export const CLAIM_FRESH = inIndexOrder(`
@@ -125,7 +125,7 @@ export async function anybodyWaiting(db: Database, campaignId: number): Promise<
   return row?.[0] === true;
 }
 
-/** Seconds until the next recipient who came back is due, 0: now; null: nobody came back. */
+/** Seconds until the next recipient that was deferred or requeued is due, 0: now; null: no retry is scheduled. */
 export async function secondsUntilDue(db: Database, campaignId: number): Promise<number | null> {
   const [row] = await NEXT_DUE<[number]>(db, [campaignId]);
   return row?.[0] ?? null;

@@ -13,7 +13,7 @@ const READ = prepare('select domain from domain_limit');
 export class DomainLimits {
   readonly #db: Database;
   #domains = new Set<string>();
-  #everybody = false;
+  #everyDomain = false;
   #readAt = -Infinity;
 
   constructor(db: Database) {
@@ -25,7 +25,7 @@ export class DomainLimits {
     if (performance.now() - this.#readAt < READ_EVERY_MS) return;
     const rows = await READ<[domain: string]>(this.#db, []);
     this.#domains = new Set(rows.map(([domain]) => domain));
-    this.#everybody = this.#domains.has(EVERY_OTHER_DOMAIN);
+    this.#everyDomain = this.#domains.has(EVERY_OTHER_DOMAIN);
     this.#readAt = performance.now();
   }
 
@@ -37,7 +37,7 @@ export class DomainLimits {
   /** The domain of an address when it is limited, else null. */
   limitedDomain(address: string): string | null {
     const domain = address.slice(address.lastIndexOf('@') + 1);
-    return this.#everybody || this.#domains.has(domain) ? domain : null;
+    return this.#everyDomain || this.#domains.has(domain) ? domain : null;
   }
 }
 
@@ -48,7 +48,7 @@ export interface DomainLimit {
   /** Mails per second over all workers and campaigns. */
   readonly rate: number;
   readonly setAt: Date;
-  /** When the last of those who wait for their turn gets it; null: nobody waits. Of `*`: the longest queue. */
+  /** When the last of those who wait for their turn gets it; null: none waits. Of `*`: the longest queue. */
   readonly queuedUntil: Date | null;
 }
 
@@ -87,7 +87,7 @@ const ROWS_PER_STATEMENT = 10_000;
 /** Who waits for a turn is who was never tried and is due later: others that come back without a reply are due at once. */
 const WAITS = 'r.retry_at > now() and r.send_state = 0 and r.attempts = 0 and r.reply_code is null';
 
-/** Whoever waits for a turn of these domains is due now, and draws by the limit and in the queue that are there now. */
+/** Recipients that wait for a turn of these domains are due now, and draw by the limit and in the queue that are there now. */
 const FREE = `
 with picked as materialized (
   select r.campaign_id, r.ctid as tid from recipient r
@@ -108,7 +108,7 @@ async function forgetTurns(db: Database, domain: string): Promise<void> {
   await freeTurns(db, [domain]);
 }
 
-/** The buckets are locked in the order of their names, as whoever draws from them locks them. */
+/** The buckets are locked in the order of their names, as a draw from them locks them. */
 const LEAVE = `
 with queued as materialized (
   select p.domain from domain_pace p
@@ -119,8 +119,8 @@ with queued as materialized (
 update domain_pace p set queued_until = now() from queued q where p.domain = q.domain returning p.domain`;
 
 /**
- * A campaign that was paused or cancelled leaves the queues of its domains: they end now, and everybody who waits in them
- * gets a new turn. Else others would wait for the turns of people whom nobody sends to. To be called after its state has changed.
+ * A campaign that was paused or cancelled leaves the queues of its domains: they end now, and every recipient that waits in them
+ * gets a new turn. Else others would wait for the turns that are never used. To be called after its state has changed.
  */
 export async function leaveQueues(db: Database, campaignId: number): Promise<void> {
   const { rows } = await db.pool.query<{ domain: string }>(LEAVE, [campaignId]);

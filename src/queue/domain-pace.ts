@@ -18,17 +18,17 @@ const FILLED = `least(
       greatest(excluded.rate * case
         when p.queued_until > now() - interval '${CATCH_UP_SECONDS} seconds' then ${CATCH_UP_SECONDS} else ${BURST_SECONDS} end, 1),
       p.tokens + excluded.rate * greatest(extract(epoch from now() - p.refilled_at)::float8, 0))`;
-/** What it gives. While people wait for their turns, nobody who has not waited is before them. */
+/** What it gives. While people wait for their turns, no recipient that has not waited is before them. */
 const GIVEN = `case when $7 and p.queued_until > now() then 0
       else least(floor(${FILLED} + ${ROUNDING}), excluded.wanted)::int end`;
 
 /*
- * Draws the tokens of all limited domains of a claim, and puts back whoever found none, due when their turn comes.
+ * Draws the tokens of all limited domains of a claim, and puts back the recipients that found none, due when their turn comes.
  *
  * - One statement and one commit, after the claim's own. A worker that dies in between leaves a claim without a mark,
  *   whose rows are certainly unsent; what it drew is lost, never doubled.
  * - The buckets are written in the order of their names, so that two claims with the same domains wait for each other and
- *   never in a circle. `on conflict` works on the newest version of a bucket, whoever changed it since the snapshot.
+ *   never in a circle. `on conflict` works on the newest version of a bucket, whichever session changed it since the snapshot.
  * - One clock, the database's. A statement that waited for a bucket counts with the time at which it began, and what has
  *   passed since stays for the next one.
  * - A new bucket holds one token: a provider that limits does not like to be surprised.
@@ -36,8 +36,8 @@ const GIVEN = `case when $7 and p.queued_until > now() then 0
  *   the token that has come into being for it, and is put back once. When the rows of a queue come late (no worker ran),
  *   the tokens still hold the rate, and the surplus is put back again.
  * - No attempt, no reply, no timeline: nothing has happened to these recipients. In the counters they come back, as
- *   everybody does who has a retry_at.
- * - A limit that was removed a moment ago gives no bucket, and everybody keeps the claim.
+ *   every recipient with a retry_at does.
+ * - A limit that was removed a moment ago gives no bucket, and every recipient stays claimed.
  */
 export const DRAW = prepare(`
 with mine as materialized (
@@ -89,13 +89,13 @@ select array(select recipient_id from put),
 export interface Turn {
   /** The recipients who may be sent to now. */
   readonly recipients: readonly ClaimedRecipient[];
-  /** Seconds until the longest queue of the claim's domains ends; 0: nobody waits for a turn. */
+  /** Seconds until the longest queue of the claim's domains ends; 0: none waits for a turn. */
   readonly queuedSeconds: number;
 }
 
 /**
  * Takes those out of a claim whose domain is at its limit; they are back in the table, due when their turn comes. The
- * claim must not have been handed to anybody yet. Asks the database only when somebody's domain is limited.
+ * claim must not have been handed to any caller yet. Asks the database only when a domain in it is limited.
  *
  * @param fresh the claim is of recipients who never came back: they do not go before those who wait for a turn
  */

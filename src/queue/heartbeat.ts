@@ -5,10 +5,10 @@ import { foldCounters } from './rescue.ts';
 
 /**
  * How long a worker may be silent before others take its claims, seconds. Fifteen: longer than any pause of a healthy
- * process (a full disk flush, a failover of the database is handled by keeping results), short enough that nobody waits.
+ * process (a full disk flush, a failover of the database is handled by keeping results), short enough that no recipient waits.
  */
 export const DEFAULT_LEASE_SECONDS = 15;
-/** Heartbeats in a lease: five may be lost before anybody worries. */
+/** Heartbeats in a lease: five may be lost before the lease expires. */
 export const BEATS_PER_LEASE = 5;
 /** A worker stops handing over when this share of its lease has passed since its last heartbeat went out. */
 export const LEASE_MARGIN = 0.8;
@@ -34,7 +34,7 @@ select distinct campaign_id from counter where worker_id = $1 union select disti
 
 /** Two clocks of this machine, milliseconds. */
 export interface Clocks {
-  /** Goes on while the process is stopped, is set by nobody, and on Linux stands still while the machine is suspended. */
+  /** Goes on while the process is stopped, cannot be set, and on Linux stands still while the machine is suspended. */
   readonly steady: () => number;
   /** Goes on while the machine is suspended, and may be set. */
   readonly wall: () => number;
@@ -77,7 +77,7 @@ export class Heartbeat {
     this.#told = told;
     this.#lastBeat = told.asked;
     this.#lastWall = clocks.wall();
-    // Who has just come has seen nobody's silence: everybody may have been cut off with the database until now.
+    // A worker that has just started has seen no other's silence: all may have been cut off with the database until now.
     this.#steadySince = told.asked;
     this.#clocks = clocks;
   }
@@ -103,7 +103,7 @@ export class Heartbeat {
 
   /**
    * Whether mails may be handed over. Counted from when the last successful heartbeat was *sent*, so that this is over
-   * before anybody else may take the claims, also when the process was stopped, or its machine suspended, and has just been
+   * before any other worker may take the claims, also when the process was stopped, or its machine suspended, and has just been
    * woken: whichever of the two clocks says that it is over. One that was set forward costs the time until the next beat.
    */
   get valid(): boolean {
@@ -119,7 +119,7 @@ export class Heartbeat {
     return (this.#clocks.steady() - this.#steadySince) / 1000;
   }
 
-  /** True: alive. False: this worker was presumed dead; its claims belong to others. Throws when nobody answers. */
+  /** True: alive. False: this worker was presumed dead; its claims belong to others. Throws when the database does not answer. */
   async beat(): Promise<boolean> {
     const asked = this.#clocks.steady();
     const wall = this.#clocks.wall();

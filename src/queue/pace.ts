@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { prepare } from '../database/prepare.ts';
 
 /**
- * How much of a second's worth the bucket may hold, seconds. A quarter: after an idle minute nobody bursts, and a worker
+ * How much of a second's worth the bucket may hold, seconds. A quarter: after an idle minute there is no burst, and a worker
  * that was busy for a moment loses nothing.
  */
 export const BURST_SECONDS = 0.25;

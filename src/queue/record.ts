@@ -22,7 +22,7 @@ export interface Recorded {
 export const LOGGED_REPLY = 500;
 /**
  * Rows that the log has of one recipient before the relay's troubles are no longer added to it: those are charged to
- * nobody and have no other bound. As many as max_attempts may be.
+ * no recipient and have no other bound. As many as max_attempts may be.
  */
 export const MOST_LOGGED = 100;
 
@@ -63,7 +63,7 @@ const FAILED = `), logged as (
  *   plain join and the statistics of before the import it walks the whole campaign for every result.
  * - No mark of a buried worker moves. Its claims are taken apart one after the other: what the first ones give back of its window must
  *   not be used for those that are still open.
- * - A claim is closed only when every result was written. A row that somebody changed between our look and our lock (an
+ * - A claim is closed only when every result was written. A row that another session changed between our look and our lock (an
  *   operator with psql) has a new ctid that this snapshot does not see; `record` then says it again.
  * - The arrays come through sub-selects, which hide their length from the planner: otherwise the plan for three rows
  *   always looks cheaper than the general one, and it is made anew for each statement (0.5 ms of 1.1).
@@ -165,7 +165,7 @@ export function textArray<T>(items: readonly T[], value: (item: T) => string | n
 /**
  * Writes results and marks of one worker in one campaign. Both lists may be empty.
  *
- * Safe to repeat after an error of which nobody knows whether it came before or after the commit.
+ * Safe to repeat after an error of which it is unknown whether it came before or after the commit.
  */
 export async function record(
   db: Database,
@@ -176,7 +176,7 @@ export async function record(
 ): Promise<Recorded> {
   const first = await execute(db, campaignId, workerId, results, marks);
   if (first.written === results.length) return first;
-  // Either others have taken claims away, or somebody changed rows at this very moment. Until nothing more can be written:
+  // Either others have taken claims away, or another session changed rows at this very moment. Until nothing more can be written:
   let { written } = first;
   const open = marks.map((mark) => ({ ...mark, close: false }));
   for (let more = 1; more > 0; written += more) {

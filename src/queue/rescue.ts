@@ -4,11 +4,11 @@ import type { Rescue } from '../model/events.ts';
 import { COUNTED } from '../model/states.ts';
 
 /*
- * Workers whose heartbeat is older than the lease they promised, by the database's clock alone: nobody else's clock is
+ * Workers whose heartbeat is older than the lease they promised, by the database's clock alone: no other clock is
  * asked. `skip locked`, so that ten rescuers share the dead instead of queueing for them.
  *
- * While nobody could reach the database nobody could beat: after its start, after the rescuer's own silence, and after the
- * rescuer itself has come ($2: seconds since), everybody has a whole lease again. Otherwise the first to come, after a
+ * While the database could not be reached no heartbeat was possible: after its start, after the rescuer's own silence, and after the
+ * rescuer itself has come ($2: seconds since), every worker has a whole lease again. Otherwise the first to come, after a
  * failover that left no trace in the start time, would bury the others, and results that they have kept in memory would be
  * in doubt for nothing.
  *
@@ -30,7 +30,7 @@ from dead where w.worker_id = dead.worker_id
 returning w.worker_id`);
 
 /*
- * Claims that nobody owns: open, and their worker is gone. Also those of workers that were buried earlier: a rescuer
+ * Claims without an owner: open, and their worker is gone. Also those of workers that were marked dead earlier: a rescuer
  * may itself have died in the middle.
  */
 const ORPHANS = prepare(`
@@ -39,7 +39,7 @@ from worker w join claim c on c.worker_id = w.worker_id
 where w.stopped_at is not null and c.closed_at is null
 limit 1000`);
 
-/** Whether somebody is silent beyond his lease and holds something: buried soon, or back. */
+/** Whether a worker's lease has expired while it holds something: it is marked dead soon, or returns. */
 const SILENT = prepare(`
 select exists (
   select from worker w join claim c on c.worker_id = w.worker_id
@@ -53,7 +53,7 @@ const OPEN = prepare('select campaign_id, claim_id from claim where worker_id = 
 /** On the row and among the failures; which worker it was stands in the row's claim. */
 export const DIED = 'a worker died after handing over, or just before; the reply of the relay was not seen';
 
-/** Of a row r that a dead worker held: within the handed-over mark, so nobody knows. */
+/** Of a row r that a dead worker held: within the handed-over mark, so its outcome is unknown. */
 const AMBIGUOUS = 'r.recipient_id <= (select handed_through from orphan)';
 /** How such a row ends; null: it goes back. */
 const FATE = `case
@@ -63,7 +63,7 @@ const FATE = `case
 
 /*
  * Takes one claim apart. The claim row is locked first: that decides between two rescuers. It is closed when every row has
- * been taken, and from then on the former owner's marks are refused; a row that somebody changed between look and lock is
+ * been taken, and from then on the former owner's marks are refused; a row that another session changed between look and lock is
  * not seen under its new ctid, and the claim stays open for the next round.
  *
  * Rows beyond the handed-over mark are certainly unsent and go back. Rows up to the mark without a result are ambiguous:
@@ -170,7 +170,7 @@ export async function rescue(
   return { workers: dead.length, recipients, ambiguous };
 }
 
-/** Whether a claim is held by somebody who is silent and whom nobody has buried yet. */
+/** Whether a claim is held by a silent worker that is not yet marked dead. */
 export async function anybodySilent(db: Database, workerId: number): Promise<boolean> {
   const [row] = await SILENT<[boolean]>(db, [workerId]);
   return row?.[0] === true;
@@ -178,7 +178,7 @@ export async function anybodySilent(db: Database, workerId: number): Promise<boo
 
 /**
  * Puts back claims in a worker's own name that it does not know: the database made them, and its answer was lost with
- * the connection. As long as the worker lives nobody else would. Returns how many recipients.
+ * the connection. As long as the worker lives no other worker would. Returns how many recipients.
  *
  * @param knows whether a claim is in the worker's hands, or a claim of that campaign is being made at this moment
  */

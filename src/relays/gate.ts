@@ -16,7 +16,7 @@ import {
 export const STALLED_MS = 1_000;
 /** … and after which it counts as one that takes none, so that stand-bys are used. Longer: a tarpit is no outage. */
 export const STUCK_MS = 10_000;
-/** What the limit of a slowed relay may save up, seconds: one tick late is no loss, and nobody bursts. */
+/** What the limit of a slowed relay may save up, seconds: one tick late is no loss, and there is no burst. */
 const BUDGET_SECONDS = 0.25;
 
 /** One relay as a worker is given it. */
@@ -57,7 +57,7 @@ export class Gate {
   /** Mails that it has taken. */
   accepted = 0;
   inFlight = 0;
-  /** What fairness owes it: for whoever chooses among several. */
+  /** What fairness owes it: for the choice among several. */
   credit = 0;
   readonly #deliverer: NamedRelay['deliverer'];
   readonly #tokens: Tokens | null;
@@ -137,7 +137,7 @@ export class Gate {
     return this.#deliverer.capacity;
   }
 
-  /** Connections that are open; undefined: nobody says. */
+  /** Connections that are open; undefined: unknown. */
   get connections(): number | undefined {
     return this.#deliverer.connections;
   }

@@ -5,14 +5,14 @@ import type { Tokens } from './gate.ts';
 
 /**
  * How much of a second's worth the bucket may hold, and a worker may draw ahead, seconds. A quarter: a worker that is
- * busy for a moment loses nothing, and after an idle hour nobody bursts.
+ * busy for a moment loses nothing, and after an idle hour there is no burst.
  */
 export const RELAY_BURST_SECONDS = 0.25;
 /** Shortest time between two draws of a worker, milliseconds: twenty statements a second, whatever the rate. */
 const DRAW_MS = 50;
 /** Longest wait for a token, milliseconds: others may have given theirs back. */
 const LONGEST_WAIT_MS = 1_000;
-/** Tokens that nobody used for so long go back to the bucket, milliseconds. */
+/** Tokens that were not used for so long go back to the bucket, milliseconds. */
 const UNUSED_MS = 1_000;
 
 /*
@@ -84,7 +84,7 @@ export class RelayPace implements Tokens {
     } else this.#draw();
   }
 
-  /** Lets time pass: what nobody needs is for others. */
+  /** Lets time pass: what is not needed is for others. */
   async tick(): Promise<void> {
     if (this.#tokens >= 1 && this.#drawing === null && performance.now() - this.#usedAt > UNUSED_MS)
       await this.#giveBack();

@@ -14,7 +14,7 @@ on conflict (worker_id, label) do update set state = excluded.state, words = exc
 
 const REMOVE = prepare('delete from relay where worker_id = $1');
 
-/** Rows of workers that died are shown by nobody; whoever comes takes them away. */
+/** Rows of workers that died are not shown; the next worker deletes them. */
 const SWEEP = prepare(
   'delete from relay r where not exists (select from worker w where w.worker_id = r.worker_id and w.stopped_at is null)',
 );

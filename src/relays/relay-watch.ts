@@ -45,7 +45,7 @@ export class RelayWatch {
     await this.#report.write(workerId);
   }
 
-  /** Gives back what nobody will use; the rows go with the worker. */
+  /** Gives back what will not be used; the rows go with the worker. */
   async end(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     for (const pace of this.#paces) await pace.close();

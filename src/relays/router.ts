@@ -13,7 +13,7 @@ export type Campaign = () => void;
  * flight.
  *
  * Mails are spread by smooth weighted round robin. A relay whose connections are all busy is waited for: with every
- * relay busy all the time, whoever took the next mail elsewhere would spread by speed, not by weight. A relay in trouble,
+ * relay busy all the time, taking the next mail elsewhere would spread by speed, not by weight. A relay in trouble,
  * without a token or slowed is left out, and the others take its share.
  */
 export class Relays {
@@ -24,7 +24,7 @@ export class Relays {
   /** Campaigns that wait where there is not enough for all (a rate, a slowed relay, few connections), who waits longest first. */
   readonly #waiting = new Set<Campaign>();
   readonly #refusals = new SenderRefusals<Campaign, Gate>();
-  /** Whose turn it is while somebody lets it go first: one mail. */
+  /** Whose turn it is while another lets it go first: one mail. */
   #turn: { readonly of: Campaign; mails: number } | null = null;
   #chosen: Gate | null = null;
 
@@ -60,7 +60,7 @@ export class Relays {
 
   /** The relay that has room for one more mail of a campaign with `own` in flight. */
   #free(campaign: Campaign, own: number): Gate | null {
-    // Who is refused by some relays chooses among the others, and leaves everybody's turns as they are.
+    // A sender that some relays refuse chooses among the others, and leaves all turns as they are.
     const gate = this.#only ?? (this.#refusals.any(campaign) ? this.#choose(campaign) : this.#choice());
     if (gate?.room !== 'yes' || own >= this.#share(gate)) return null;
     return gate;
@@ -98,7 +98,7 @@ export class Relays {
     if (this.#only === null && this.#campaigns.size > 1) this.wake();
     if (verdict.kind !== 'sender' || !this.gates.every((other) => this.#refusals.refuses(campaign, other)))
       return false;
-    // From the beginning: whoever resumes the campaign may have put it right.
+    // From the beginning: the operator that resumes the campaign may have put it right.
     this.#refusals.forget(campaign);
     return true;
   }
@@ -114,7 +114,7 @@ export class Relays {
     return words.includes(null) ? null : (words[0] ?? null);
   }
 
-  /** Recipients in a claim: no more than what the relays may take in a second, so that nobody is claimed for long. */
+  /** Recipients in a claim: no more than what the relays may take in a second, so that no recipient is claimed for long. */
   claimLimit(batch: number): number {
     const working = this.gates.filter(({ breaker }) => breaker.state === 'closed');
     const primary = working.filter(({ weight }) => weight > 0);
@@ -167,7 +167,7 @@ export class Relays {
     return best;
   }
 
-  /** One step of the round robin: everybody who takes part earns his weight, and who gets the mail pays for all. */
+  /** One step of the round robin: every relay that takes part earns its weight, and the one that gets the mail pays for all. */
   #count(chosen: Gate): void {
     let total = 0;
     for (const gate of this.gates) {

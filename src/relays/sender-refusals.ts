@@ -15,7 +15,7 @@ export class SenderRefusals<Campaign, Relay> {
       if (counts === undefined) this.#counts.set(campaign, new Map([[relay, 1]]));
       else counts.set(relay, (counts.get(relay) ?? 0) + 1);
     } else if (kind === 'sent' || kind === 'rejected' || kind === 'retry') {
-      // Whoever judges a recipient has taken the sender.
+      // A relay that judges a recipient has taken the sender.
       counts?.delete(relay);
       if (counts?.size === 0) this.#counts.delete(campaign);
     }

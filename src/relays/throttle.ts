@@ -21,11 +21,11 @@ export const SLOWED_SHARE = 0.1;
 export const STEP = 0.02;
 /** … and while that rate is far away, this share of the way there. */
 export const APPROACH = 0.25;
-/** Beyond the rate of the complaint nobody knows the limit: each content window adds so many times what the last did. */
+/** Beyond the rate of the complaint the limit is unknown: each content window adds so many times what the last did. */
 export const FASTER = 1.3;
 /** The limit is history when the relay takes so many times the rate of its last complaint, … */
 export const FORGOTTEN_AT = 4;
-/** … or when nobody was held back and nobody complained for so many seconds. */
+/** … or when no mail was held back and there was no complaint for so many seconds. */
 export const FORGOTTEN_AFTER_SECONDS = 60;
 
 /**
@@ -40,7 +40,7 @@ export interface Throttle {
   readonly complainedAt: number;
   /** What the next content window adds at least, mails per second. */
   readonly step: number;
-  /** Content windows in a row in which the limit held nobody back. */
+  /** Content windows in a row in which the limit held no mail back. */
   readonly idleSeconds: number;
   /** What it took in the window before, mails per second. */
   readonly before: number;

@@ -16,7 +16,7 @@ export interface Progress {
   readonly outcomes: Readonly<Record<Outcome, number>>;
   /** Recipients done per second over the last minute; null unless running. */
   readonly perSecond: number | null;
-  /** At that rate; null when nobody can say. */
+  /** At that rate; null when it is unknown. */
   readonly secondsLeft: number | null;
   readonly startAt: Date | null;
   readonly startedAt: Date | null;

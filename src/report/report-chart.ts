@@ -86,7 +86,7 @@ export function rateChart(curve: readonly CurvePoint[], seconds: number): string
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT + LEGEND}" role="img" aria-label="Mails per second, up to ${n(most)}" xmlns="http://www.w3.org/2000/svg">${lines.join('')}${bars.join('')}${times.join('')}${legend()}</svg>`;
 }
 
-/** Shares of a whole as one horizontal bar. Parts without anybody are left out. */
+/** Shares of a whole as one horizontal bar. Empty parts are left out. */
 export function shareChart(
   parts: readonly { readonly name: Outcome | 'open'; readonly recipients: number }[],
 ): string {

@@ -9,7 +9,7 @@ const time = (date: Date) => `${date.toISOString().slice(0, 19).replace('T', ' '
 const share = (part: number, whole: number) =>
   whole === 0 ? '' : ` (${((part / whole) * 100).toFixed(part === whole ? 0 : 2)}%)`;
 
-/** What each outcome says to somebody who has never read a manual. */
+/** What each outcome says to a reader without the manual. */
 export const MEANING: Readonly<Record<Outcome, string>> = {
   sent: 'the mail server accepted the mail',
   rejected: 'refused for good by the mail server',

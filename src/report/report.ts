@@ -134,7 +134,7 @@ async function readAll(db: Readable, progress: Progress): Promise<Report> {
   };
 }
 
-/** Recipients who ended for a reason: somebody's decision (suppressed, cancelled) needs none. */
+/** Recipients who ended for a reason: an operator's decision (suppressed, cancelled) needs none. */
 function reasoned(outcomes: Readonly<Record<Outcome, number>>): number {
   return OUTCOMES.reduce(
     (sum, outcome) => (['sent', 'suppressed', 'cancelled'].includes(outcome) ? sum : sum + outcomes[outcome]),

@@ -10,7 +10,7 @@ export type Verdict =
   | { readonly kind: 'retry'; readonly minDelaySeconds: number }
   /** The relay or the connection is in trouble: nothing is charged, the relay is left alone for a while. */
   | { readonly kind: 'backoff' }
-  /** The relay refuses us, not the recipient: it pauses until somebody changes the configuration. */
+  /** The relay refuses us, not the recipient: it pauses until an operator changes the configuration. */
   | { readonly kind: 'misconfigured' }
   /** The relay refuses this sender's address; it may take others': the campaign pauses, the relay goes on. */
   | { readonly kind: 'sender' }
@@ -37,7 +37,7 @@ const LATER: Verdict = { kind: 'retry', minDelaySeconds: 0 };
 
 const GREYLIST_WORDS = /gr[ea]y.?list|postgrey/i;
 const RATE_WORDS = /\brates?\b|thrott|too (?:many|fast|much)|slow down|exceeded|limit/i;
-/** How much we may send, not how much somebody may receive. */
+/** How much we may send, not how much a recipient may receive. */
 const QUOTA_WORDS =
   /\b(?:daily|hourly|sending)\b[\w ]{0,40}\b(?:quota|limit)|submissionquota|\b(?:e-?mails|messages) per (?:hour|day)\b/i;
 /** That the relay does not relay for us. Not a host name with the word in it. */
@@ -63,7 +63,7 @@ function classifyNotSent(delivery: { readonly why: string; readonly code: string
     case DELIVERY_CODES.needs8bitmime:
     case DELIVERY_CODES.badAddress:
       return { kind: 'invalid', why: delivery.why };
-    // The same message to everybody: as 5.3.4 from the relay itself.
+    // The same message to every recipient: as 5.3.4 from the relay itself.
     case DELIVERY_CODES.tooBig:
       return REFUSED;
     case DELIVERY_CODES.auth:
@@ -147,7 +147,7 @@ function classifyRefusedSender(code: number, enhanced: string): Verdict {
 
 /**
  * The verdict of a relay that has taken mails. It understands us, so what it does not understand is about this mail: the
- * address that it was just told. Charged as a temporary refusal: the recipient comes to an end, and nobody is refused for
+ * address that it was just told. Charged as a temporary refusal: the recipient comes to an end, and no recipient is refused for
  * good while it may be a misunderstanding after all.
  */
 export function ofWorkingRelay(verdict: Verdict, delivery: Delivery): Verdict {

@@ -6,7 +6,7 @@ import { type RelayOptions, tlsOptions } from './relay.ts';
 /** First and longest pause before another connection is tried beside those that work, in milliseconds. */
 const HOLD_OFF_MS = { first: 1000, longest: 60_000 } as const;
 
-/** Whoever wants connections. Exactly one of these is called for each attempt. */
+/** The caller that wants connections. Exactly one of these is called for each attempt. */
 export interface ConnectorUser {
   connected(established: Established): void;
   /** `delivery`: what that means for a mail that waited for the connection. */

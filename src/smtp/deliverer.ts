@@ -1,6 +1,6 @@
 /**
- * What this room promises to whoever hands mails over: every mail gets exactly one `Delivery`, and the three kinds of
- * it never mix up what was said by the relay, what certainly did not reach it, and what nobody can know.
+ * What this folder promises to its caller: every mail gets exactly one `Delivery`, and the three kinds of
+ * it never mix up what was said by the relay, what certainly did not reach it, and what cannot be known.
  */
 
 /** One mail, ready to be spoken to a relay: an envelope with one recipient, and the message as bytes. */

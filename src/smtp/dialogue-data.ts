@@ -58,7 +58,7 @@ abstract class DataDialogue implements Dialogue {
       session.say(dataForm(open.mail.raw), null);
       session.ask('final', open, DOT);
     }
-    // Safety rule 4: end the empty message. Without a sender nobody knows what a lone dot would mean.
+    // Safety rule 4: end the empty message. Without a sender it is undefined what a lone dot would mean.
     else if (!this.#senderRefused) session.ask('dot', null, DOT);
     else session.hangUp('the relay took DATA after it had refused the sender');
   }

@@ -10,7 +10,7 @@ const UNSAFE_ASCII = /[^!-;=?-~]/;
 const UNSAFE_UTF8 = /[\p{Cc}\p{Cs}\p{Z}<>]/u;
 
 /**
- * Why a mail cannot be spoken to a relay that offers `offered`, or null (safety rule 8). Whoever composed the mail has
+ * Why a mail cannot be spoken to a relay that offers `offered`, or null (safety rule 8). The composer of the mail has
  * checked the addresses too; here is where they become commands, so here they are checked again.
  */
 export function refuse(mail: OutgoingMail, offered: Capabilities): Delivery | null {
@@ -38,7 +38,7 @@ export function refuse(mail: OutgoingMail, offered: Capabilities): Delivery | nu
   return null;
 }
 
-/** Whose fault it is: one recipient's, or the sender's, which is the same for everybody. */
+/** Whose fault it is: one recipient's, or the sender's, which is the same for every recipient. */
 export function withoutSmtputf8(mail: OutgoingMail, but: string): Delivery {
   if (isAscii(mail.from) && !isAscii(mail.to))
     return local(`the address is not ASCII, and ${but}`, DELIVERY_CODES.needsSmtputf8);

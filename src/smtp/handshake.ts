@@ -30,7 +30,7 @@ export interface Established {
   readonly greeting: Reply;
   /** null: not encrypted. */
   readonly tls: TlsState | null;
-  /** The SASL mechanism used; null: nobody logged in. */
+  /** The SASL mechanism used; null: no login. */
   readonly mechanism: string | null;
 }
 

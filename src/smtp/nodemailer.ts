@@ -70,7 +70,7 @@ export function deliverThrough(transport: NodemailerTransport, capacity: number)
     const message = { envelope: { from: mail.from, to: mail.to }, raw, signal: aborting.signal };
     transport.sendMail(message, (error, info) => {
       const result = error === null ? accepted(info.response) : failed(error, raw.drained);
-      // A stream that nobody reads any more would wait for its reader forever.
+      // A stream that is no longer read would wait for its reader forever.
       raw.destroy();
       finish(token, done, result);
     });
@@ -117,7 +117,7 @@ function createPool(relay: RelayOptions): NodemailerTransport {
     greetingTimeout: relay.commandTimeoutMs,
     // One timeout for everything: it has to be the longest, the final reply's (safety rule 6).
     socketTimeout: relay.finalTimeoutMs,
-    // Templates come from operators, merge data from anyone: nothing may make nodemailer read files or URLs.
+    // Templates come from operators, merge data from any source: nothing may make nodemailer read files or URLs.
     disableFileAccess: true,
     disableUrlAccess: true,
   });

@@ -78,9 +78,9 @@ function advise(relay: RelayOptions, offered: Capabilities, tls: TlsState | null
   const advice: string[] = [];
   if (tls === null && offered.starttls) advice.push('The relay offers TLS and tls=never forgoes it.');
   else if (tls === null)
-    advice.push('The connection is not encrypted: anyone on the way can read the mails.');
+    advice.push('The connection is not encrypted: an attacker on the way can read the mails.');
   else if (!tls.verified)
-    advice.push('The certificate was not checked (verify=no): anyone on the way can pose as the relay.');
+    advice.push('The certificate was not checked (verify=no): an attacker on the way can pose as the relay.');
   if (tls === null && relay.user !== null) advice.push('The password crosses the network in the clear.');
   if (mode === 'grouped' && offered.chunking) {
     advice.push(

@@ -24,7 +24,7 @@ export function readUrl(url: string): URL {
 /** Letters, digits, hyphens, underscores and the dots of IDNA. */
 const HOST_LETTERS = /^[\p{L}\p{M}\p{N}\-._\u3002\uff0e\uff61]+$/u;
 
-/** The host in A-labels. The URL class leaves what is not ASCII percent-encoded in a host of ours, and nobody could resolve that. */
+/** The host in A-labels. The URL class leaves what is not ASCII percent-encoded in a host of ours, and no resolver accepts that. */
 export function asciiHost(url: string, hostname: string): string {
   if (!hostname.includes('%')) return hostname;
   const written = decodePart(url, hostname, 'host name');

@@ -18,7 +18,7 @@ const SPACE = 32;
 const HYPHEN = 45;
 const ZERO = 48;
 
-/** What was read is not an SMTP reply. Whoever reads must drop the connection: nothing after it can be matched. */
+/** What was read is not an SMTP reply. The reader must drop the connection: nothing after it can be matched. */
 export class ReplyError extends Error {
   override readonly name = 'ReplyError';
 }

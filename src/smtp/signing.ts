@@ -4,7 +4,7 @@ import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail } from
 
 /**
  * A Deliverer that signs each mail (RFC 6376) before it hands it on. Signatures are made on the thread pool, so mails in
- * signing count as in flight and nobody waits for them.
+ * signing count as in flight and no caller waits for them.
  */
 export function signingDeliverer(inner: Deliverer, keys: readonly DkimKey[]): Deliverer {
   let signing = 0;

@@ -6,7 +6,7 @@ import { cleanText } from './reply-text.ts';
 /** Collected before it is written, in bytes: a dozen ordinary mails; larger messages are written in pieces of it. */
 const SLAB_BYTES = 32_768;
 
-/** Whoever uses a wire at the moment: first the handshake, then the session. */
+/** The user of a wire at the moment: first the handshake, then the session. */
 export interface WireUser {
   /** Bytes came: step through `wire.parser`. */
   onReplies(): void;
@@ -21,7 +21,7 @@ export interface WireUser {
  *
  * At most one write is with the socket at a time; everything else waits here. So what was never given to the socket
  * has certainly not left (safety rule 5), and what was may have. `left` counts the replies that are due for what was
- * given. Whoever counts the replies that came can tell one that answers nothing that was said.
+ * given. Counting the replies can tell one that answers nothing that was said.
  */
 export class Wire {
   readonly parser = new ReplyParser();

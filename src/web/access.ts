@@ -55,7 +55,7 @@ export class TokenGuard {
 
   constructor(token: string) {
     this.#token = digest(token);
-    // Whoever steals a cookie may try tokens against it on machines of his own: each try costs him this.
+    // A stolen cookie may be used to try tokens offline: each try costs this.
     this.#key = scryptSync(token, 'sendstate session', 32);
   }
 
@@ -90,7 +90,7 @@ const REMEMBERED = 1_000;
 
 /**
  * Counts wrong tokens by who sent them, so that a program that repeats one learns it and the log is not full of it. What keeps
- * strangers out is the length of the token: the right one is never made to wait, or whoever guesses could shut others out.
+ * strangers out is the length of the token: the right one is never made to wait, or guessing could shut others out.
  */
 export class Limiter {
   readonly #failed = new Map<string, { count: number; since: number }>();

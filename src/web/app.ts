@@ -52,7 +52,7 @@ export function createApp(web: WebContext, { extraRoutes }: AppOptions = {}): Ro
   routes.use(async (c, next) => {
     if (isKnown(web, c, Date.now())) return await next();
     if (wantsPage(c)) return askToken(web, c, c.req.path, null, 401);
-    throw new SendstateError('web-login', 'Nobody is logged in', {
+    throw new SendstateError('web-login', 'Not logged in', {
       hint: 'Log in at /login, or send the token: Authorization: Bearer TOKEN',
     });
   });
@@ -93,7 +93,7 @@ function healthRoutes({ app }: WebContext, routes: Routes): void {
       await ready('schema');
       return c.json({ ok: true });
     } catch (error) {
-      // Anybody may ask, so it says what kind of trouble it is and not where the database lives.
+      // Any client may ask, so it says what kind of trouble it is and not where the database lives.
       return c.json({ ok: false, code: tell(error).code }, 503);
     }
   });
@@ -101,7 +101,7 @@ function healthRoutes({ app }: WebContext, routes: Routes): void {
 
 /** For Prometheus, which sends the token as `authorization: {credentials: …}` where there is one. */
 function metricsRoute({ app }: WebContext, routes: Routes): void {
-  // Loaded and made when somebody asks: it watches the event loop from then on.
+  // Loaded and made at the first request: it watches the event loop from then on.
   const make = async () => (await import('../metrics/database.ts')).databaseRegistry(app.database);
   let made: ReturnType<typeof make> | undefined;
   routes.get('/metrics', async (c) => {

@@ -22,7 +22,7 @@ export interface WebContext {
   readonly acting: Opened;
   readonly feed: Feed;
   readonly assets: ReadonlyMap<string, Asset>;
-  /** Who may come in; undefined: everybody who reaches us, which is this machine alone. */
+  /** The access rules; undefined: every client that reaches us, which is this machine alone. */
   readonly tokenGuard: TokenGuard | undefined;
   readonly limiter: Limiter;
   readonly readOnly: boolean;

@@ -17,7 +17,7 @@ export interface Trouble {
   readonly message: string;
 }
 
-/** Something that whoever runs the server wants to know. Never holds a token; `remote` is the other end of the connection. */
+/** An event for the operator of the server. Never holds a token; `remote` is the other end of the connection. */
 export type ServeEvent =
   | { readonly kind: 'started'; readonly url: string }
   | { readonly kind: 'stopped' }
@@ -37,9 +37,9 @@ export type ServeEvent =
       readonly pressed: Pressed;
       readonly refused: Trouble | null;
     }
-  /** The database was lost, and why; null: it is back. Seen only while somebody looks at the page. */
+  /** The database was lost, and why; null: it is back. Seen only while a browser shows the page. */
   | { readonly kind: 'database'; readonly lost: Trouble | null }
-  /** An error that nobody foresaw. The path is without its query, which may hold an address. */
+  /** An unexpected error. The path is without its query, which may hold an address. */
   | {
       readonly kind: 'error';
       readonly method: string;

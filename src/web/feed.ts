@@ -40,7 +40,7 @@ export interface FeedOptions {
 const BEAT_MS = 5_000;
 
 /**
- * One loop over the database's counters for all viewers together. It looks only while somebody watches, and it sends what has
+ * One loop over the database's counters for all viewers together. It looks only while a browser watches, and it sends what has
  * changed: what a viewer costs is the bytes to tell him.
  */
 export class Feed {
@@ -87,7 +87,7 @@ export class Feed {
     return () => this.#drop(viewer);
   }
 
-  /** Looks now instead of at the end of the interval: somebody has come, or has pressed a button. */
+  /** Looks now instead of at the end of the interval: a viewer has come, or a button was pressed. */
   poke(): void {
     if (this.#closed || this.#viewers.size === 0) return;
     this.#stop();

@@ -51,7 +51,7 @@ export const headers: MiddlewareHandler<Env> = async (c, next) => {
   set('cache-control', 'no-store');
 };
 
-/** Without a token whoever reaches us is let in, so only this machine's own names may lead here. */
+/** Without a token every client that reaches us is let in, so only this machine's own names may lead here. */
 export function ownName({ tokenGuard }: WebContext): MiddlewareHandler<Env> {
   return async (c, next) => {
     if (tokenGuard === undefined && !isLoopbackHost(c.req.header('host'))) {
@@ -73,7 +73,7 @@ export function isKnown({ tokenGuard, limiter, onEvent }: WebContext, c: Context
   if (tokenGuard.isSession(getCookie(c, SESSION_COOKIE), now)) return true;
   const [, token] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? [];
   if (token === undefined) return false;
-  // The right one first: nobody can keep others out by being wrong, not even from behind the same proxy.
+  // The right one first: no client can keep others out by being wrong, not even from behind the same proxy.
   if (tokenGuard.knows(token)) return true;
   const remote = addressOf(c);
   const who = `bearer ${remote}`;

@@ -12,7 +12,7 @@ export interface PageContext {
   readonly language: Language;
   readonly readOnly: boolean;
   readonly mask: boolean;
-  /** Somebody has logged in and may log out. */
+  /** The viewer has logged in and may log out. */
   readonly login: boolean;
   /** The path of the page, for the way back from the choice of a language. */
   readonly path: string;

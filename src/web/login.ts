@@ -66,13 +66,13 @@ export function askToken(
   problem: LoginProblem | null,
   status: 200 | 401 | 429,
 ): Response | Promise<Response> {
-  // Asked for in place of a page: whoever changes the language there still wants that page.
+  // Asked for in place of a page: a viewer that changes the language there still wants that page.
   const path = c.req.method === 'GET' ? c.req.path : '/login';
   return c.html(loginPage(pageContextOf(web, c.get('language'), path), next, problem), status);
 }
 
 /**
- * Whether the browser's side is https, by the word of the proxy that ends it. Somebody who claims it wrongly gets a cookie that
+ * Whether the browser's side is https, by the word of the proxy that ends it. A client that claims it wrongly gets a cookie that
  * his own browser does not take.
  */
 function isEncrypted(c: Context<Env>): boolean {

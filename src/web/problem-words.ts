@@ -2,7 +2,7 @@ import type { Language } from './words.ts';
 
 /**
  * What went wrong, in Korean, by the code of the error. In English the error's own words are shown, which say more: names, places,
- * numbers. Whoever sees one of these asks the command line, or reads the English, for the rest.
+ * numbers. For the rest the viewer asks the command line, or reads the English.
  */
 export const PROBLEMS: Readonly<Record<string, string>> = {
   'campaign-empty': '이 캠페인에는 받는 사람이 없습니다. 먼저 받는 사람을 가져오세요: sendstate import',

@@ -3,7 +3,7 @@ import { codeOf } from '../database/problems.ts';
 import { messageOf, SendstateError } from '../errors.ts';
 import type { Trouble } from './events.ts';
 
-/** An error as a viewer is told of it: never a stack, never the words of an error that nobody wrote for people. */
+/** An error as a viewer is told of it: never a stack, never the words of an error that was not written for people. */
 export interface Told {
   readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 422 | 429 | 500 | 503;
   readonly code: string;
@@ -44,14 +44,14 @@ export function tell(error: unknown): Told {
   };
 }
 
-/** For whoever reads the log: the error's own code and words; where it has no code, the kind that a viewer is told of. */
+/** For the reader of the log: the error's own code and words; where it has no code, the kind that a viewer is told of. */
 export function troubleOf(error: unknown): Trouble {
   const { code } = tell(error);
   const own = error instanceof SendstateError ? code : codeOf(error) || code;
   return { code: own, message: messageOf(error) };
 }
 
-/** True when nobody else will hear of it: the caller should write it down. */
+/** True when it is reported nowhere else: the caller should write it down. */
 export function isUnexpected(error: unknown): boolean {
   return tell(error).code === 'unexpected';
 }

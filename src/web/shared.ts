@@ -2,7 +2,7 @@
 const KEYS = 1_000;
 
 /**
- * A question that many ask at once and that is asked once: whoever comes while an answer is under way, or within `goodMs`
+ * A question that many ask at once and that is asked once: a caller that comes while an answer is under way, or within `goodMs`
  * after it, gets the same. A failure is not kept.
  */
 export function shared<Key, Value>(

@@ -69,7 +69,7 @@ export interface Snapshot {
   readonly spans: readonly LiveSpan[];
 }
 
-/** Campaigns in the list besides those that are not over: a page of thousands helps nobody, and each is read twice a second. */
+/** Campaigns in the list besides those that are not over: a page of thousands is of no use, and each is read twice a second. */
 export const LISTED = 100;
 /** Reasons of failure of a campaign on the page. */
 const FAILURES = 20;
@@ -84,7 +84,7 @@ const OUTCOMES = 'sent, rejected, expired, invalid, unconfirmed, suppressed, can
 const epoch = (column: string) => `round(extract(epoch from ${column}) * 1000)::float8`;
 
 /*
- * One statement a look, whoever watches: the campaigns of the list, and of those that somebody has opened ($1) also the
+ * One statement a look, for all viewers: the campaigns of the list, and of those that a viewer has opened ($1) also the
  * reasons and the last spans. Reads counters, never recipients but for one example a reason. The set of campaigns comes
  * first, so that the sums are made for these and not for every campaign there ever was.
  */

@@ -55,7 +55,7 @@ export const WORDS = {
   startedAt: ['started {time}', '{time} 시작됨'],
   endedAt: ['ended {time}', '{time} 종료'],
   progressOf: ['{share} done: {parts}', '{share} 진행: {parts}'],
-  nobody: ['no recipients yet', '아직 받는 사람이 없습니다'],
+  noRecipients: ['no recipients yet', '아직 받는 사람이 없습니다'],
   chart: ['Mails per second', '초당 메일 수'],
   chartSent: ['sent', '발송'],
   chartFailed: ['failed', '실패'],
@@ -66,13 +66,13 @@ export const WORDS = {
     '초당 메일 수 그래프. 현재 {now}, 최대 {most}.',
   ],
   failures: ['Failures by reply', '응답별 실패'],
-  failuresNone: ['Nobody has failed.', '실패한 사람이 없습니다.'],
+  failuresNone: ['No recipient has failed.', '실패한 사람이 없습니다.'],
   number: ['Number', '수'],
   outcome: ['Outcome', '결과'],
   reply: ['Reply', '응답'],
   example: ['Example', '예'],
   workers: ['Workers', '워커'],
-  workersNone: ['No worker holds anybody of this campaign.', '이 캠페인을 처리하는 워커가 없습니다.'],
+  workersNone: ['No worker holds a recipient of this campaign.', '이 캠페인을 처리하는 워커가 없습니다.'],
   worker: ['Worker', '워커'],
   process: ['Process', '프로세스'],
   state: ['State', '상태'],
@@ -159,7 +159,7 @@ export const WORDS = {
   htmlPart: ['HTML part', 'HTML 본문'],
   logIn: ['Log in', '로그인'],
   token: ['Token', '토큰'],
-  tokenHint: ['Whoever started the server has it.', '서버를 시작한 사람이 알고 있습니다.'],
+  tokenHint: ['The operator of the server has it.', '서버를 시작한 사람이 알고 있습니다.'],
   tokenWrong: ['That is not the token.', '토큰이 맞지 않습니다.'],
   tokenWait: [
     'That is not the token either. Wait {n} seconds, or type the right one.',
@@ -181,7 +181,7 @@ export function say(language: Language, word: Word, values: Readonly<Record<stri
   return text.replace(/\{(\w+)\}/g, (place, name: string) => values[name] ?? place);
 }
 
-/** The language of a request: the cookie if somebody chose, else what the browser prefers, else English. */
+/** The language of a request: the cookie if one was chosen, else what the browser prefers, else English. */
 export function languageOf(cookie: string | undefined, accepted: string | undefined): Language {
   const known = (text: string) => LANGUAGES.find((language) => language === text);
   const chosen = known(cookie ?? '');

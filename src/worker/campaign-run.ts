@@ -102,7 +102,7 @@ export class CampaignRun {
           this.stop('stopped');
         });
         if (claimed !== 'nothing' || this.#stopReason !== null) continue;
-        // One slow answer keeps nobody waiting who comes meanwhile.
+        // A slow reply does not delay other recipients.
         await this.#pause(LOOK_AGAIN_MS, () => this.#idle);
         if (this.#idle) break;
       }
@@ -135,7 +135,7 @@ export class CampaignRun {
     this.#condition.signal();
   }
 
-  /** Somebody has just come back, from a worker that died. */
+  /** Recipients were just rescued from a worker that died. */
   lookForDue(): void {
     this.#claimer.lookForDue();
   }
@@ -145,7 +145,7 @@ export class CampaignRun {
     return this.#claimer.made;
   }
 
-  /** Whether a claim is in its hands; true also while one is being made, of which nobody knows the number yet. */
+  /** Whether a claim is in its hands; true also while one is being made, whose number is not known yet. */
   knows(claimId: number): boolean {
     return this.#claimer.busy || this.#ledger.has(claimId);
   }
@@ -204,7 +204,7 @@ export class CampaignRun {
     this.#condition.signal();
   }
 
-  /** A template that throws costs one recipient, not the process: a crash would be repeated by whoever rescues it. */
+  /** A template that throws costs one recipient, not the process: a crash would be repeated by the worker that rescues it. */
   #compose(recipient: ClaimedRecipient): ReturnType<Composer['compose']> {
     try {
       return this.#composer.compose(recipient);

@@ -65,7 +65,7 @@ export class Claimer {
     return this.#busy;
   }
 
-  /** Somebody has just come back: the next claim is of those who are due, although fresh ones are plenty. */
+  /** A recipient was just requeued: the next claim is of those that are due, although fresh ones are plenty. */
   lookForDue(): void {
     this.#lookForDueAt = 0;
   }
@@ -77,8 +77,8 @@ export class Claimer {
 
   /**
    * Claims at most `limit` recipients and gives them to `take`. `paced`: the rate allows none at this moment, or the next
-   * turn of a domain is about to come. `claimed` without `take`: everybody who was claimed has to wait for a turn.
-   * @throws the database's errors; then nobody knows whether a claim was made
+   * turn of a domain is about to come. `claimed` without `take`: every claimed recipient has to wait for a turn.
+   * @throws the database's errors; then it is unknown whether a claim was made
    */
   async next(limit: number, take: (claim: Claim) => void): Promise<'claimed' | 'nothing' | 'paced'> {
     this.#busy = true;
@@ -100,7 +100,7 @@ export class Claimer {
     }
   }
 
-  /** Hands on whoever may be sent to now. @returns how many */
+  /** Hands on the recipients that may be sent to now. @returns how many */
   async #take({ claim, fresh }: Found, take: (claim: Claim) => void): Promise<number> {
     const { recipients, queuedSeconds } = await drawTurns(
       this.#db,

@@ -9,7 +9,7 @@ interface Held {
   next: number;
   /** Recipients before this index stand within the durable handed-over mark. */
   marked: number;
-  /** The same for the furthest mark that may be durable: its statement is in flight, or nobody knows what became of it. */
+  /** The same for the furthest mark that may be durable: its statement is in flight, or its result is unknown. */
   reached: number;
   /** Results that are durable. */
   recorded: number;
@@ -130,7 +130,7 @@ export class ClaimLedger implements Sharer {
     return this.#results.length;
   }
 
-  /** Whether somebody stands within a mark and was not handed over yet. */
+  /** Whether a recipient stands within a mark and was not handed over yet. */
   get mayHandOver(): boolean {
     for (const held of this.#held.values()) if (held.next < held.marked) return true;
     return false;
@@ -215,7 +215,7 @@ export class ClaimLedger implements Sharer {
     return lost;
   }
 
-  /** The statement failed, or nobody knows: its results come first in the next one. */
+  /** The statement failed, or its result is unknown: its results come first in the next one. */
   putBack(): void {
     const batch = this.#inStatement;
     if (batch === null) throw new Error('no record statement is in flight');
@@ -237,7 +237,7 @@ export class ClaimLedger implements Sharer {
   }
 }
 
-/** The id that a mark of `count` recipients has; 0: nobody. */
+/** The id that a mark of `count` recipients has; 0: none. */
 function markOf(held: Held, count: number): number {
   return held.claim.recipients[count - 1]?.recipientId ?? 0;
 }

@@ -36,7 +36,7 @@ export class Durations {
 /** Mails of one campaign by what became of them. All keys are there from the beginning: one shape, one fast path. */
 export type OutcomeCounts = Record<MailEnd, number>;
 
-/** What is told of the poller that works at this moment: read when somebody asks, never pushed. */
+/** What is told of the worker that runs at this moment: read on demand, never pushed. */
 export interface Reading {
   readonly gates: readonly GateReading[];
   readonly health: Health;
@@ -49,7 +49,7 @@ export interface GateReading {
   readonly inFlight: number;
   readonly accepted: number;
   readonly capacity: number;
-  /** Connections that are open; undefined: whoever speaks to the relay does not say. */
+  /** Connections that are open; undefined: the deliverer does not say. */
   readonly connections: number | undefined;
 }
 
@@ -57,7 +57,7 @@ export interface GateReading {
 export type Health = { readonly ready: true } | { readonly ready: false; readonly why: string };
 
 /**
- * What one process counts about itself, for whoever scrapes it. Plain numbers that only grow: nothing is labelled, hashed or
+ * What one process counts about itself, for a scraper. Plain numbers that only grow: nothing is labelled, hashed or
  * allocated for a mail. It outlives pollers: with --cron there are many.
  */
 export class Meter {

@@ -1,4 +1,4 @@
-/** Campaigns that cannot go on, and why, until that is written: nobody in this process may take them up before. */
+/** Campaigns that cannot go on, and why, until that is written: no run in this process may take them up before. */
 export class PendingPauses<Campaign extends { readonly campaignId: number }> {
   readonly #write: (campaign: Campaign, reason: string) => Promise<void>;
   readonly #waiting = new Map<number, { readonly campaign: Campaign; readonly reason: string }>();
@@ -16,7 +16,7 @@ export class PendingPauses<Campaign extends { readonly campaignId: number }> {
     return this.#waiting.has(campaignId);
   }
 
-  /** Pauses them. Throws the database's errors; whoever was not paused yet is kept for the next time. */
+  /** Pauses them. Throws the database's errors; campaigns not paused yet are kept for the next time. */
   async pause(): Promise<void> {
     for (const [campaignId, { campaign, reason }] of this.#waiting) {
       await this.#write(campaign, reason);

@@ -12,7 +12,7 @@ export interface PresenceOptions {
 
 export interface PresenceEvents {
   registered(workerId: number): void;
-  /** Others took this worker's claims. Resolves when nobody works on them any more; then it registers anew. */
+  /** Others took this worker's claims. Resolves when no run works on them any more; then it registers anew. */
   presumedDead(): Promise<void>;
   rescued(rescue: Rescue): void;
   /** Whether a claim in this worker's name is known to it. */
@@ -61,7 +61,7 @@ export class Presence {
     }
   }
 
-  /** Takes over from the dead, and what nobody knows of; one round at a time. */
+  /** Takes over the claims of dead workers, and unowned ones; one round at a time. */
   async rescue(): Promise<void> {
     if (this.#rescuing !== null || this.#over) return;
     this.#rescuing = this.#round();
@@ -72,7 +72,7 @@ export class Presence {
     }
   }
 
-  /** Whether somebody's silence is still being watched: what he holds comes back within his lease. */
+  /** Whether a silent worker is still being watched: what it holds is rescued within its lease. */
   async watching(): Promise<boolean> {
     return await anybodySilent(this.#db, this.#heartbeat.workerId);
   }
@@ -82,7 +82,7 @@ export class Presence {
     this.#over = true;
     await this.#reviving;
     await this.#heartbeat.stop();
-    // Its errors are told to whoever began it.
+    // Its errors are told to the caller that began it.
     await Promise.allSettled([this.#rescuing]);
   }
 

@@ -10,7 +10,7 @@ export const MAX_RESULTS_PER_STATEMENT = 1000;
  * being handed over, a statement follows the last one only when so many results wait, …
  */
 const ENOUGH_RESULTS = 100;
-/** … or when this much time has passed, milliseconds: nobody looks at a table more often. The first one after a rest goes at once. */
+/** … or when this much time has passed, milliseconds: no viewer looks at a table more often. The first one after a rest goes at once. */
 const LINGER_MS = 5;
 /** First wait after a failed statement, milliseconds; doubles. */
 const FIRST_WAIT_MS = 100;
@@ -80,7 +80,7 @@ export class Recorder {
     void this.#loop();
   }
 
-  /** Whether waiting for more results holds nobody up. */
+  /** Whether waiting for more results delays nothing. */
   #mayLinger(): boolean {
     return (
       this.#ledger.mayHandOver &&

@@ -64,7 +64,7 @@ export function reasonOf(code: number | null, words: string): string {
 /**
  * Decides what becomes of a recipient after an attempt. Pure: the same arguments always give the same result.
  *
- * @param now milliseconds on any clock that nobody sets, for the campaign's age
+ * @param now milliseconds on any clock that is never set, for the campaign's age
  * @param random in [0, 1), for the jitter
  */
 export function decide(
@@ -101,7 +101,7 @@ export function decide(
       return { ...failed('invalid', 0), reply: verdict.why, reason: reasonOf(null, verdict.why) };
     case 'retry': {
       const attempts = recipient.attempts + 1;
-      // Not the first: the campaign may have been paused for days, and greylisting asks everybody for a second attempt.
+      // Not the first: the campaign may have been paused for days, and greylisting asks every recipient for a second attempt.
       const tooOld = now >= policy.expiresAt && recipient.attempts > 0;
       if (attempts >= policy.maxAttempts || tooOld) return failed('expired', 1);
       return deferred(base, attempts, policy, random);

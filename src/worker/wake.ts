@@ -18,7 +18,7 @@ export class Condition {
   }
 }
 
-/** Sleeps until somebody rings; a ring while nobody sleeps is remembered. */
+/** Sleeps until a ring; a ring without a sleeper is kept. */
 export class Doorbell {
   #rang = false;
   #wakeUp: (() => void) | null = null;

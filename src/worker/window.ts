@@ -4,7 +4,7 @@ export interface Sharer {
   readonly inDoubt: number;
   /** Whether it has claims at all. */
   readonly active: boolean;
-  /** Whether nobody is in doubt and nobody can be handed over before a mark moves. */
+  /** Whether no recipient is in doubt and none can be handed over before a mark moves. */
   readonly starved: boolean;
 }
 
@@ -12,7 +12,7 @@ export interface Sharer {
  * How many recipients one process may leave in doubt when it dies, over all campaigns that it works on at once.
  *
  * Each active campaign has an equal share, at least one recipient; what one uses beyond its share, because it was alone
- * until now, it gives back by its next results. Where there are more campaigns than places, whoever has one leaves the
+ * until now, it gives back by its next results. Where there are more campaigns than places, the one that has a place leaves the
  * next free one to those who have none.
  */
 export class SharedWindow {
@@ -24,7 +24,7 @@ export class SharedWindow {
     this.size = size;
   }
 
-  /** @param freed called when somebody else has given places back and `sharer` is starved */
+  /** @param freed called when another sharer has given places back and `sharer` is starved */
   join(sharer: Sharer, freed: () => void): void {
     this.#sharers.set(sharer, freed);
   }
@@ -50,7 +50,7 @@ export class SharedWindow {
     return Math.min(share - own, left);
   }
 
-  /** Somebody gave places back: whoever is starved looks again. */
+  /** Places were given back: starved sharers look again. */
   freedBy(sharer: Sharer): void {
     for (const [other, freed] of this.#sharers) if (other !== sharer && other.starved) freed();
   }

@@ -17,5 +17,5 @@ export interface WorkerOptions {
   readonly meter: Meter | null;
 }
 
-/** `relay`: every relay refuses the sender (password, address) or does not answer, and somebody waits for the end. */
+/** `relay`: every relay refuses the sender (password, address) or does not answer, and a caller waits for the end. */
 export type WorkEnd = 'ended' | 'idle' | 'stopped' | 'relay';

@@ -156,7 +156,7 @@ export class Worker {
       const refused = this.#relays.misconfigured !== null;
       if (campaigns.some((one) => one.status === 'running' && (one.due || (refused && one.retrying > 0))))
         return this.#relays.waitMs > 0 ? 'relay' : null;
-      // A cron job that ended at once would never see anybody silent for a whole lease.
+      // A cron job that ended at once would never see any worker silent for a whole lease.
       return (await this.#presence?.watching()) === true ? null : 'idle';
     }
     return null;
@@ -250,7 +250,7 @@ export class Worker {
       this.#failure = error;
     }
     this.#workers.delete(campaignId);
-    // Who found nothing to claim, because somebody holds the waiting rows locked, looks again after the usual pause.
+    // A run that found nothing to claim, because another session holds the waiting rows locked, looks again after the usual pause.
     if (worker.claims > 0 || this.#stopping || this.#failure !== null) this.#bell.ring();
   }
 
@@ -272,7 +272,7 @@ export class Worker {
       this.#emit({ kind: 'refused', campaignId, name, reason });
       await leaveQueues(this.#db, campaignId);
     } catch (error) {
-      // Somebody has ended it meanwhile, which is better than a pause.
+      // It was ended meanwhile, which is better than a pause.
       if (!(error instanceof SendstateError && error.code === 'campaign-status')) throw error;
     }
   }

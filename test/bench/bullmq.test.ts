@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Broker, missing, startBroker } from '../../bench/brokers/index.ts';
 import { bullmq } from '../../bench/designs/bullmq.ts';
 import { without } from '../support/brokers.ts';
-import { ConsumerChild, consumeHere, Handed, personOf, placeAt, someone } from '../support/design.ts';
+import { ConsumerChild, consumeHere, Handed, personOf, placeAt, somePeople } from '../support/design.ts';
 
 describe.skipIf(without('redis'))('BullMQ', () => {
   let broker: Broker;
@@ -12,11 +12,11 @@ describe.skipIf(without('redis'))('BullMQ', () => {
   }, 60_000);
   afterAll(() => broker?.stop());
 
-  it('hands over everybody once, also when they are published twice before anybody is sent', async () => {
+  it('hands over every person once, also when they are published twice before any mail is sent', async () => {
     const place = placeAt(broker.url, 250);
     await bullmq.prepare(place);
-    await bullmq.publish(place, someone(250));
-    await bullmq.publish(place, someone(250));
+    await bullmq.publish(place, somePeople(250));
+    await bullmq.publish(place, somePeople(250));
     expect(await bullmq.standing(place)).toEqual({
       waiting: 250,
       inFlight: 0,
@@ -40,7 +40,7 @@ describe.skipIf(without('redis'))('BullMQ', () => {
   it('tries again later, and keeps whom it gives up with the last reply', async () => {
     const place = placeAt(broker.url, 30, { maxAttempts: 3 });
     await bullmq.prepare(place);
-    await bullmq.publish(place, someone(30));
+    await bullmq.publish(place, somePeople(30));
     const times: number[] = [];
     const { handed } = await consumeHere(bullmq, place, ({ id }, time) => {
       if (id === 1) return { kind: 'rejected', reply: '550 no such user' };
@@ -63,10 +63,10 @@ describe.skipIf(without('redis'))('BullMQ', () => {
     await bullmq.dispose(place);
   });
 
-  it('takes one out who waits, and holds everybody while it is paused', async () => {
+  it('takes one out who waits, and holds every job while it is paused', async () => {
     const place = placeAt(broker.url, 20);
     await bullmq.prepare(place);
-    await bullmq.publish(place, someone(20));
+    await bullmq.publish(place, somePeople(20));
     expect(await bullmq.stopOne(place, personOf(7))).toBe(true);
     expect(await bullmq.stopOne(place, personOf(7))).toBe(false);
     expect(await bullmq.pause(place)).toBe(true);
@@ -88,10 +88,10 @@ describe.skipIf(without('redis'))('BullMQ', () => {
     await bullmq.dispose(place);
   });
 
-  it('loses nobody when a worker is killed, and sends again at most what that one held', async () => {
+  it('loses no person when a worker is killed, and sends again at most what that one held', async () => {
     const place = placeAt(broker.url, 300);
     await bullmq.prepare(place);
-    await bullmq.publish(place, someone(300));
+    await bullmq.publish(place, somePeople(300));
     const handed = new Handed();
     const first = new ConsumerChild('bullmq', place, handed, 80);
     await first.handedOver(100);
@@ -106,7 +106,7 @@ describe.skipIf(without('redis'))('BullMQ', () => {
   it('goes on after a kill of Redis, in the publisher and in the worker', async () => {
     const place = placeAt(broker.url, 600);
     await bullmq.prepare(place);
-    const published = bullmq.publish(place, someone(600));
+    const published = bullmq.publish(place, somePeople(600));
     let crash: Promise<void> | undefined;
     const consumed = consumeHere(bullmq, place, undefined, {
       delayMs: 3,

@@ -7,7 +7,7 @@ const LIMIT_MS = 600_000;
 
 describe.each(CLUSTERS)('three nodes of %s', (name) => {
   it.skipIf(without(name))(
-    'lose nobody when the leader is killed in the middle',
+    'lose no person when the leader is killed in the middle',
     async () => {
       const { sent, lost, duplicated } = await killTheLeader(name, 300);
       expect(lost).toBe(0);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Broker, missing, startBroker } from '../../bench/brokers/index.ts';
 import { kafka } from '../../bench/designs/kafka.ts';
 import { without } from '../support/brokers.ts';
-import { ConsumerChild, consumeHere, Handed, personOf, placeAt, someone } from '../support/design.ts';
+import { ConsumerChild, consumeHere, Handed, personOf, placeAt, somePeople } from '../support/design.ts';
 
 describe.skipIf(without('kafka'))('Kafka', () => {
   let broker: Broker;
@@ -12,10 +12,10 @@ describe.skipIf(without('kafka'))('Kafka', () => {
   }, 90_000);
   afterAll(() => broker?.stop());
 
-  it('hands over everybody once, whatever stands in a field, and knows when it is finished', async () => {
+  it('hands over every person once, whatever stands in a field, and knows when it is finished', async () => {
     const place = placeAt(broker.url, 250);
     await kafka.prepare(place);
-    await kafka.publish(place, someone(250));
+    await kafka.publish(place, somePeople(250));
     expect(await kafka.standing(place)).toEqual({
       waiting: 250,
       inFlight: null,
@@ -39,7 +39,7 @@ describe.skipIf(without('kafka'))('Kafka', () => {
   it('tries again later, and keeps whom it gives up with the last reply', async () => {
     const place = placeAt(broker.url, 30, { maxAttempts: 3 });
     await kafka.prepare(place);
-    await kafka.publish(place, someone(30));
+    await kafka.publish(place, somePeople(30));
     const times: number[] = [];
     const { handed } = await consumeHere(kafka, place, ({ id }, time) => {
       if (id === 1) return { kind: 'rejected', reply: '550 no such user' };
@@ -63,10 +63,10 @@ describe.skipIf(without('kafka'))('Kafka', () => {
     await kafka.dispose(place);
   }, 30_000);
 
-  it('loses nobody when a worker is killed, and goes on from the committed offsets', async () => {
+  it('loses no person when a worker is killed, and goes on from the committed offsets', async () => {
     const place = placeAt(broker.url, 300);
     await kafka.prepare(place);
-    await kafka.publish(place, someone(300));
+    await kafka.publish(place, somePeople(300));
     const handed = new Handed();
     const first = new ConsumerChild('kafka', place, handed, 80);
     await first.handedOver(100);
@@ -82,7 +82,7 @@ describe.skipIf(without('kafka'))('Kafka', () => {
   it('shares the partitions when a second worker comes', async () => {
     const place = placeAt(broker.url, 400);
     await kafka.prepare(place);
-    await kafka.publish(place, someone(400));
+    await kafka.publish(place, somePeople(400));
     let second: ReturnType<typeof consumeHere> | undefined;
     const first = await consumeHere(kafka, place, undefined, {
       delayMs: 150,
@@ -92,15 +92,15 @@ describe.skipIf(without('kafka'))('Kafka', () => {
     });
     const other = await second;
     expect(other?.handed.people).toBeGreaterThan(0);
-    const everybody = new Set([...first.handed.counts.keys(), ...(other?.handed.counts.keys() ?? [])]);
-    expect(everybody.size).toBe(400);
+    const all = new Set([...first.handed.counts.keys(), ...(other?.handed.counts.keys() ?? [])]);
+    expect(all.size).toBe(400);
     await kafka.dispose(place);
   }, 60_000);
 
   it('goes on after a kill of the broker, in the publisher and in the worker', async () => {
     const place = placeAt(broker.url, 600);
     await kafka.prepare(place);
-    const published = kafka.publish(place, someone(600));
+    const published = kafka.publish(place, somePeople(600));
     let crash: Promise<void> | undefined;
     const consumed = consumeHere(kafka, place, undefined, {
       delayMs: 3,

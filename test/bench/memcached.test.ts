@@ -3,7 +3,7 @@ import { type Broker, missing, startBroker } from '../../bench/brokers/index.ts'
 import { startMemcached } from '../../bench/brokers/memcached.ts';
 import { memcached } from '../../bench/designs/memcached.ts';
 import { without } from '../support/brokers.ts';
-import { ConsumerChild, consumeHere, Handed, personOf, placeAt, someone } from '../support/design.ts';
+import { ConsumerChild, consumeHere, Handed, personOf, placeAt, somePeople } from '../support/design.ts';
 
 describe.skipIf(without('memcached'))('memcached', () => {
   let broker: Broker;
@@ -13,10 +13,10 @@ describe.skipIf(without('memcached'))('memcached', () => {
   }, 60_000);
   afterAll(() => broker?.stop());
 
-  it('hands over everybody once to two workers, and counts', async () => {
+  it('hands over every person once to two workers, and counts', async () => {
     const place = placeAt(broker.url, 250);
     await memcached.prepare(place);
-    await memcached.publish(place, someone(250));
+    await memcached.publish(place, somePeople(250));
     expect(await memcached.standing(place)).toMatchObject({ waiting: 250, sent: 0, rejected: 0 });
     const seen: unknown[] = [];
     const consumed = await Promise.all(
@@ -38,7 +38,7 @@ describe.skipIf(without('memcached'))('memcached', () => {
   it('tries again later, and keeps whom it gives up with the last reply', async () => {
     const place = placeAt(broker.url, 30, { maxAttempts: 3 });
     await memcached.prepare(place);
-    await memcached.publish(place, someone(30));
+    await memcached.publish(place, somePeople(30));
     const times: number[] = [];
     const { handed } = await consumeHere(memcached, place, ({ id }, time) => {
       if (id === 1) return { kind: 'rejected', reply: '550 no such user' };
@@ -60,10 +60,10 @@ describe.skipIf(without('memcached'))('memcached', () => {
     await memcached.dispose(place);
   });
 
-  it('holds everybody while it is paused', async () => {
+  it('holds every person while it is paused', async () => {
     const place = placeAt(broker.url, 10);
     await memcached.prepare(place);
-    await memcached.publish(place, someone(10));
+    await memcached.publish(place, somePeople(10));
     expect(await memcached.pause(place)).toBe(true);
     const consumed = consumeHere(memcached, place);
     expect(await memcached.standing(place)).toMatchObject({ waiting: 10, sent: 0 });
@@ -75,7 +75,7 @@ describe.skipIf(without('memcached'))('memcached', () => {
   it('loses exactly whom a killed worker had taken, and the next worker does not wait for them for ever', async () => {
     const place = placeAt(broker.url, 300);
     await memcached.prepare(place);
-    await memcached.publish(place, someone(300));
+    await memcached.publish(place, somePeople(300));
     const handed = new Handed();
     const first = new ConsumerChild('memcached', place, handed, 100);
     await first.handedOver(100);
@@ -88,10 +88,10 @@ describe.skipIf(without('memcached'))('memcached', () => {
     await memcached.dispose(place);
   });
 
-  it('loses everybody who was not sent when memcached is killed, and the worker comes back', async () => {
+  it('loses every person not yet sent when memcached is killed, and the worker comes back', async () => {
     const place = placeAt(broker.url, 300);
     await memcached.prepare(place);
-    await memcached.publish(place, someone(300));
+    await memcached.publish(place, somePeople(300));
     let crash: Promise<void> | undefined;
     const { handed } = await consumeHere(memcached, place, undefined, {
       delayMs: 5,

@@ -17,7 +17,7 @@ describe('the list', () => {
       expect(personAt(person(number).address)).toEqual(person(number));
   });
 
-  it('knows nobody else', () => {
+  it('knows no other address', () => {
     for (const other of [
       'person1@mail2.example.com',
       'person01@mail1.example.com',
@@ -27,7 +27,7 @@ describe('the list', () => {
       expect(personAt(other)).toBeNull();
   });
 
-  it('is a CSV with a line for everybody', async () => {
+  it('is a CSV with a line for every person', async () => {
     let text = '';
     for await (const piece of peopleCsv(3_000)) text += piece.toString('utf8');
     const lines = text.split('\r\n');

@@ -3,7 +3,7 @@ import { type Broker, missing, startBroker } from '../../bench/brokers/index.ts'
 import { rabbitmq } from '../../bench/designs/rabbitmq.ts';
 import { rabbitmqClassic } from '../../bench/designs/rabbitmq-classic.ts';
 import { without } from '../support/brokers.ts';
-import { ConsumerChild, consumeHere, Handed, personOf, placeAt, someone } from '../support/design.ts';
+import { ConsumerChild, consumeHere, Handed, personOf, placeAt, somePeople } from '../support/design.ts';
 
 describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
   let broker: Broker;
@@ -14,10 +14,10 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
   afterAll(() => broker?.stop());
 
   describe.each([rabbitmq, rabbitmqClassic])('$name', (design) => {
-    it('hands over everybody once, whatever stands in a field, and knows when it is finished', async () => {
+    it('hands over every person once, whatever stands in a field, and knows when it is finished', async () => {
       const place = placeAt(broker.url, 250);
       await design.prepare(place);
-      await design.publish(place, someone(250));
+      await design.publish(place, somePeople(250));
       expect(await design.standing(place)).toMatchObject({
         waiting: 250,
         sent: null,
@@ -40,7 +40,7 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
     it('tries again later, and keeps whom it gives up with the last reply', async () => {
       const place = placeAt(broker.url, 30, { maxAttempts: 3 });
       await design.prepare(place);
-      await design.publish(place, someone(30));
+      await design.publish(place, somePeople(30));
       const { handed } = await consumeHere(design, place, ({ id }, time) => {
         if (id === 1) return { kind: 'rejected', reply: '550 no such user' };
         if (id === 2) return { kind: 'retry', afterMs: 20, reply: `451 time ${time}` };
@@ -59,10 +59,10 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
       await design.dispose(place);
     });
 
-    it('loses nobody when a worker is killed, and sends again at most what that one held', async () => {
+    it('loses no person when a worker is killed, and sends again at most what that one held', async () => {
       const place = placeAt(broker.url, 300);
       await design.prepare(place);
-      await design.publish(place, someone(300));
+      await design.publish(place, somePeople(300));
       const handed = new Handed();
       const first = new ConsumerChild(design.name, place, handed, 80);
       await first.handedOver(100);
@@ -77,7 +77,7 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
     it('goes on after a kill of the broker, in the publisher and in the worker', async () => {
       const place = placeAt(broker.url, 600);
       await design.prepare(place);
-      const published = design.publish(place, someone(600));
+      const published = design.publish(place, somePeople(600));
       let crash: Promise<void> | undefined;
       const consumed = consumeHere(design, place, undefined, {
         delayMs: 3,
@@ -97,7 +97,7 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
   it('stops when it is told to, with what is in flight finished, and leaves the rest', async () => {
     const place = placeAt(broker.url, 200);
     await rabbitmq.prepare(place);
-    await rabbitmq.publish(place, someone(200));
+    await rabbitmq.publish(place, somePeople(200));
     const stop = new AbortController();
     const { handed } = await consumeHere(rabbitmq, place, undefined, {
       signal: stop.signal,
@@ -115,7 +115,7 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
     await rabbitmq.prepare(place);
     const early = consumeHere(rabbitmq, place, undefined, { delayMs: 1_500, capacity: 5 });
     const idle = consumeHere(rabbitmq, place, undefined, { capacity: 5 });
-    await rabbitmq.publish(place, someone(5));
+    await rabbitmq.publish(place, somePeople(5));
     const [one, two] = await Promise.all([early, idle]);
     expect(one.handed.people + two.handed.people).toBe(5);
     await rabbitmq.dispose(place);
@@ -128,7 +128,7 @@ describe.skipIf(without('rabbitmq'))('RabbitMQ', () => {
     const { exchange } = await import('../../bench/designs/amqp-topology.ts').then((m) => m.namesOf(place));
     const { withChannel } = await import('../../bench/designs/amqp-link.ts');
     await withChannel(broker.url, (channel) => channel.assertExchange(exchange, 'direct'));
-    await expect(rabbitmq.publish(place, someone(10))).rejects.toMatchObject({ code: 'bench_unroutable' });
+    await expect(rabbitmq.publish(place, somePeople(10))).rejects.toMatchObject({ code: 'bench_unroutable' });
     await withChannel(broker.url, (channel) => channel.deleteExchange(exchange));
   });
 });

@@ -82,7 +82,7 @@ describe('the first screen', () => {
     const campaign = { postgres: [1], rabbitmq: [1], kafka: [1] };
     const none = [0, 0] as const;
     expect(said({ campaign, crash: { postgres: none, rabbitmq: none } })).toContain(
-      'of the 2 designs of that tier (of 3) that were killed, 0 of them consumer and broker, none lost anybody',
+      'of the 2 designs of that tier (of 3) that were killed, 0 of them consumer and broker, none lost a person',
     );
     const text = said({ campaign, crash: { postgres: none, rabbitmq: [0, 20], kafka: [5, 0] } });
     expect(text).toContain('kafka lost people; rabbitmq left people behind');
@@ -108,7 +108,7 @@ describe('the first screen', () => {
     expect(said({ campaign })).not.toMatch(/because|though/);
   });
 
-  test('how far it is enough is the largest size at which nobody was clearly faster', () => {
+  test('how far it is enough is the largest size at which no design was clearly faster', () => {
     const campaign = { postgres: [10_000], rabbitmq: [9_000] };
     const grown = (own: number) => ({ campaign, growth: { postgres: own, rabbitmq: 9_000 } });
     expect(said(grown(9_100))).toContain('Up to 100,000 people a table is enough');

@@ -39,7 +39,7 @@ describe('the sink’s book', () => {
     book = new SinkBook(() => ++clock);
   });
 
-  test('everybody once, every body read', () => {
+  test('every person once, every body read', () => {
     begin(3);
     for (const number of [1, 2, 3]) take(mailTo(number));
     expect(book.seen()).toEqual({
@@ -92,7 +92,7 @@ describe('the sink’s book', () => {
     expect(book.seen()).toMatchObject({ wrong: 1, why: expect.stringContaining('text/plain') });
   });
 
-  test('a mail to somebody else is wrong', () => {
+  test('a mail to another address is wrong', () => {
     begin(1);
     book.accept('', ['somebody@example.com'], mailTo(1).raw);
     take(mailTo(2));
@@ -128,7 +128,7 @@ describe('the sink’s book', () => {
 });
 
 describe('the list of a run', () => {
-  test('a person is known by the address, nobody else is', () => {
+  test('a person is known by the address, no other address is', () => {
     expect(numberOf(personOf(RUN, 1234).address)).toBe(1234);
     for (const other of [
       'person1@mail2.example.com',
@@ -139,7 +139,7 @@ describe('the list of a run', () => {
       expect(numberOf(other)).toBe(0);
   });
 
-  test('is whole, in pieces, and a CSV with a line for everybody', async () => {
+  test('is whole, in pieces, and a CSV with a line for every person', async () => {
     let people = 0;
     for await (const piece of peopleOf(RUN, 2_500)) people += piece.length;
     expect(people).toBe(2_500);

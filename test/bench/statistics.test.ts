@@ -45,7 +45,7 @@ describe('medians with their intervals', () => {
   });
 });
 
-test('an order is the same for a seed, another for another, and holds everybody once', () => {
+test('an order is the same for a seed, another for another, and holds every person once', () => {
   const items = Array.from({ length: 12 }, (_, at) => at);
   expect(shuffled(items, randomFrom(5))).toEqual(shuffled(items, randomFrom(5)));
   expect(shuffled(items, randomFrom(5))).not.toEqual(shuffled(items, randomFrom(6)));
@@ -65,7 +65,7 @@ describe('who is refused', () => {
     expect(fates(1)).not.toBe(fates(2));
   });
 
-  test('nobody when nobody shall be', () => {
+  test('none when none is asked for', () => {
     expect(countOf(NO_FAILURES, 1_000, 'accepted')).toBe(1_000);
   });
 });

@@ -42,7 +42,7 @@ describe('the plan of the torture bench', () => {
     );
   });
 
-  test('imports everybody exactly once, a slice for each importing process that dies', () => {
+  test('imports every person exactly once, a slice for each importing process that dies', () => {
     fc.assert(
       fc.property(
         fc.nat(),

@@ -369,21 +369,24 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
   test.each([
     ['SMTP_URL', { SMTP_URL: 'localhost:25' }, /SMTP_URL|relay/i],
     ['DKIM_KEYS', { DKIM_KEYS: 'example.com:mail:/nope.pem' }, /DKIM key \/nope\.pem/],
-  ])('a wrong %s stops who sends, and nobody who only looks, pauses or cancels', async (_, env, words) => {
-    const { name } = await runningCampaign(shell.fresh.database, 1, { rate: 0.001 });
-    for (const verb of ['status', 'pause', 'resume', 'cancel']) {
-      const { code, stderr } = await shell.run([verb, name], { env });
-      expect([verb, code, stderr]).toEqual([verb, 0, '']);
-    }
-    const send = await shell.run(['send', name], { env });
-    expect(send.code).toBe(1);
-    expect(send.stderr).toMatch(words);
-    // Beside what is to be said of the database.
-    const doctor = await shell.run(['doctor'], { env });
-    expect(doctor.code).toBe(1);
-    expect(doctor.stdout).toMatch(/ok {4}counters/);
-    expect(doctor.stdout).toMatch(words);
-  });
+  ])(
+    'a wrong %s stops sending, and not the commands that only look, pause or cancel',
+    async (_, env, words) => {
+      const { name } = await runningCampaign(shell.fresh.database, 1, { rate: 0.001 });
+      for (const verb of ['status', 'pause', 'resume', 'cancel']) {
+        const { code, stderr } = await shell.run([verb, name], { env });
+        expect([verb, code, stderr]).toEqual([verb, 0, '']);
+      }
+      const send = await shell.run(['send', name], { env });
+      expect(send.code).toBe(1);
+      expect(send.stderr).toMatch(words);
+      // Beside what is to be said of the database.
+      const doctor = await shell.run(['doctor'], { env });
+      expect(doctor.code).toBe(1);
+      expect(doctor.stdout).toMatch(/ok {4}counters/);
+      expect(doctor.stdout).toMatch(words);
+    },
+  );
 
   test('a port that is taken and a directory that is a file: capture', async () => {
     const port = String(shell.relay.port);
@@ -422,7 +425,7 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
     ]);
     expect(doctor.code).toBe(1);
     expect(doctor.stdout).toMatch(/WRONG relay: smtp:\/\/127\.0\.0\.1:1: connect ECONNREFUSED/);
-    await send.says(/The relay is in trouble: .*Waiting; nobody is charged/);
+    await send.says(/The relay is in trouble: .*Waiting; no recipient is charged/);
     send.signal('SIGTERM');
     const { code, stdout } = await send.ended;
     expect(stdout).toContain('20 waiting');

@@ -30,7 +30,7 @@ afterAll(async () => {
   await removeScratch(cwd);
 });
 
-/** A database and a relay that answer nobody: the demo must not ask them. */
+/** A database and a relay that never answer: the demo must not ask them. */
 const ELSEWHERE = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', SMTP_URL: 'smtp://127.0.0.1:1' };
 const env = { SENDSTATE_EMBEDDED_OUTSIDE: 'outside' };
 
@@ -101,7 +101,7 @@ describe('sendstate demo', () => {
     expect(stdout).toContain(path.join(cwd, 'mails', 'demo-2', '1.html'));
   });
 
-  test('stopped in the middle: nobody waits for a relay that delivers, and the server has ended', async () => {
+  test('stopped in the middle: nothing waits for a relay that delivers, and the server has ended', async () => {
     const cli = await startCli(['demo'], { cwd, env });
     await cli.says(/Imported 10,000 people/);
     cli.signal('SIGINT');

@@ -140,7 +140,7 @@ describe('a URL', () => {
     }
   });
 
-  test('gets the user of the URL as basic authentication, and nobody else does', async () => {
+  test('gets the user of the URL as basic authentication, and no other URL does', async () => {
     const { url, got } = await listener(200);
     const { made, notes } = hooks(url.replace('//', '//kim:p%40ss@'), { secret: null });
     made.tell(happening);
@@ -275,7 +275,7 @@ describe('failing', () => {
 });
 
 describe('the command line', () => {
-  test('send tells that it finished, once over all processes, and a hung URL delays nobody', async () => {
+  test('send tells that it finished, once over all processes, and a hung URL delays no recipient', async () => {
     const { run, fresh } = await shell();
     const { campaignId, name } = await runningCampaign(fresh.database, 40);
     const told = await listener(200);

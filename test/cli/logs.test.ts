@@ -6,7 +6,7 @@ import { type Shell, startShell } from '../support/cli.ts';
 let shell: Shell;
 afterEach(() => shell.end());
 
-/** A relay that knows nobody whose number ends in 3, and repeats the address. */
+/** A relay that knows no recipient whose number ends in 3, and repeats the address. */
 const PICKY: CaptureOptions = {
   policy: (recipient) =>
     /3@/.test(recipient) ? { at: 'rcpt', reply: `550 5.1.1 <${recipient}> no such user` } : null,
@@ -19,7 +19,7 @@ const linesOf = (stderr: string): Record<string, unknown>[] =>
     .map((line) => JSON.parse(line));
 
 describe('log lines', () => {
-  test('work without a terminal writes JSON, one line an event, and names nobody', async () => {
+  test('work without a terminal writes JSON, one line an event, and names no recipient', async () => {
     shell = await startShell(PICKY);
     const { campaignId, name } = await runningCampaign(shell.fresh.database, 20);
     const { code, stdout, stderr } = await shell.run(['work', '--drain']);
@@ -79,7 +79,7 @@ describe('log lines', () => {
     const lines = linesOf(stderr).filter(({ event }) => event === 'result');
     expect(lines.length).toBeGreaterThanOrEqual(10);
     expect(lines.length).toBeLessThan(150);
-    // Whoever had no line is counted, to the last.
+    // A recipient without a line is counted, to the last.
     const counted = linesOf(stderr).filter(({ event }) => event === 'recipients');
     const others = counted.reduce((sum, { recipients }) => sum + Number(recipients), 0);
     expect(lines.length + others).toBe(300);

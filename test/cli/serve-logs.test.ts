@@ -47,7 +47,7 @@ test('without a terminal serve writes JSON: its start and end, wrong tokens, and
     asking(`${page.url}/login`, { method: 'POST', headers: FORM, body: `token=${token}` });
   expect((await login('mistyped-0')).status).toBe(401);
   expect((await login(TOKEN)).status).toBe(303);
-  // Those who wait have no line, or whoever repeats a wrong token could fill a disk.
+  // Those who wait have no line, or a client that repeats a wrong token could fill a disk.
   for (let nth = 1; nth <= 12; nth++)
     await asking(`${page.url}/metrics`, { headers: { authorization: `Bearer mistyped-${nth}` } });
   const known = { authorization: `Bearer ${TOKEN}` };
@@ -106,7 +106,7 @@ test('without a terminal serve writes JSON: its start and end, wrong tokens, and
   expect(stderr).not.toContain('@');
 });
 
-test('a database that is lost and comes back while somebody looks has a line each', async () => {
+test('a database that is lost and comes back while a viewer looks has a line each', async () => {
   shell = await startShell();
   const proxy = await startProxy(Number(new URL(shell.fresh.url).port));
   try {
@@ -127,7 +127,7 @@ test('a database that is lost and comes back while somebody looks has a line eac
   }
 }, 120_000);
 
-test('an error that nobody foresaw has a line with code and message, without the address asked for', async () => {
+test('an unexpected error has a line with code and message, without the address asked for', async () => {
   shell = await startShell();
   const page = await startPage();
   await shell.fresh.pool.query('alter table recipient rename to elsewhere');

@@ -10,7 +10,7 @@ import { makeScratch, removeScratch } from '../support/scratch.ts';
 
 afterEach(endProcesses);
 
-/** Nothing listens there: whoever asks the database before the usage was checked fails in another way. */
+/** Nothing listens there: a command that asks the database before the usage was checked fails in another way. */
 const nowhere = { DATABASE_URL: 'postgres://kim:s3cr3t@127.0.0.1:1/none' };
 const usage = (...args: string[]) => runCli(args, { env: nowhere });
 
@@ -156,7 +156,7 @@ describe('help and version: 0, on stdout', () => {
   });
 });
 
-test('wrong usage is 2 also when nobody reads why', async () => {
+test('wrong usage is 2 also when no reader is left for the reason', async () => {
   const wrong = await startCli(['sned'], { env: nowhere });
   wrong.closeErrors();
   expect((await wrong.ended).code).toBe(2);

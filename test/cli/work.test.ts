@@ -80,7 +80,7 @@ describe('work', () => {
 });
 
 describe('--processes', () => {
-  test('share the campaign: everybody gets one mail, one report is printed', async () => {
+  test('share the campaign: every recipient gets one mail, one report is printed', async () => {
     scene = await startScene({ replyDelayMs: 10 });
     // Three seconds for one process alone: the others, which start in half a second, find something to do.
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 3000);

@@ -22,7 +22,7 @@ const bothRegistered = () =>
 const finished = () => scene.number(`select count(*) from campaign where status = 'finished'`);
 
 describe('the database goes away while mails are sent', () => {
-  test('every connection is ended, again and again: results are kept, nobody is lost or doubled', async () => {
+  test('every connection is ended, again and again: results are kept, no recipient is lost or doubled', async () => {
     scene = await startScene();
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 1500, { rate: 400 });
     const workers = [await scene.cli('send', name), await scene.cli('send', name)];
@@ -40,7 +40,7 @@ describe('the database goes away while mails are sent', () => {
     expect(scene.relay.accepted).toBe(1500);
   });
 
-  test('refused for a while: the worker says so, goes on by itself, and nobody was presumed dead', async () => {
+  test('refused for a while: the worker says so, goes on by itself, and no worker was presumed dead', async () => {
     scene = await startScene();
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 1000, { rate: 250 });
     const workers = [
@@ -68,7 +68,7 @@ describe('the database goes away while mails are sent', () => {
     expect(await scene.number('select count(*) from worker where presumed_dead')).toBe(0);
   });
 
-  test('the answer to a claim is lost: the claim that nobody knows of is found again', async () => {
+  test('the answer to a claim is lost: the unknown claim is found again', async () => {
     scene = await startScene();
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 400);
     let lost = 0;

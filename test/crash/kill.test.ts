@@ -6,7 +6,7 @@ let scene: Scene;
 afterEach(() => scene.end());
 
 describe('SIGKILL', () => {
-  test('in full flight: another worker finishes, nobody is lost, every duplicate is named', async () => {
+  test('in full flight: another worker finishes, no recipient is lost, every duplicate is named', async () => {
     scene = await startScene();
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 1500);
     const first = await scene.cli('send', name, ...FLAGS);
@@ -42,7 +42,7 @@ describe('SIGKILL', () => {
     const campaigns = [];
     for (let n = 0; n < 3; n++) {
       const campaign = await runningCampaign(scene.fresh.database, 0);
-      // The relay counts by address: nobody is in two of them.
+      // The relay counts by address: no recipient is in two of them.
       await addPeople(scene.fresh.database, campaign.campaignId, n * 300 + 1, n * 300 + 300);
       campaigns.push(campaign);
     }
@@ -106,7 +106,7 @@ describe('SIGKILL', () => {
       expect(row.reply).toMatch(/reply of the relay was not seen/);
       expect(marks.some(({ claim, mark }) => claim === row.claim_id && row.recipient_id <= mark)).toBe(true);
     }
-    // Everybody whom the relay took and the table does not call sent is among them.
+    // Every recipient that the relay took and the table does not call sent is among them.
     const heldAddresses = new Set(held.map(({ address }) => address));
     const { rows: sentRows } = await scene.fresh.pool.query<{ address: string }>(
       `select address from recipient where outcome = 'sent'`,
@@ -117,7 +117,7 @@ describe('SIGKILL', () => {
     expect(second.stdout).toContain(`${unconfirmed} unconfirmed`);
   });
 
-  test('just after claiming, with nothing handed over that the relay answered: nobody is sent twice', async () => {
+  test('just after claiming, with nothing handed over that the relay answered: no recipient is sent to twice', async () => {
     scene = await startScene();
     scene.toRelay.freezeReplies();
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 200);

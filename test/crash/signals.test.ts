@@ -59,7 +59,7 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   });
 });
 
-test('SIGHUP, also a second one, finishes what is in flight: the terminal has gone, and nobody is in doubt', async () => {
+test('SIGHUP, also a second one, finishes what is in flight: the terminal has gone, and no recipient is in doubt', async () => {
   scene = await startScene({ replyDelayMs: 20 });
   const { campaignId, name } = await runningCampaign(scene.fresh.database, 400);
   const worker = await scene.cli('send', name, ...FLAGS);
@@ -76,7 +76,7 @@ test('SIGHUP, also a second one, finishes what is in flight: the terminal has go
   await countersAgree(scene.fresh.database, campaignId);
 });
 
-describe('whoever reads what it says has gone', () => {
+describe('the reader of its output has gone', () => {
   test.each(['words', 'json'])(
     'SIGINT afterwards finishes what is in flight, with --log %s',
     async (format) => {
@@ -132,7 +132,7 @@ test('SIGTERM while waiting for people who were deferred ends at once', async ()
 });
 
 describe('several at once', () => {
-  test('three `send` of one campaign and a `work` beside them: everybody gets one mail', async () => {
+  test('three `send` of one campaign and a `work` beside them: every recipient gets one mail', async () => {
     scene = await startScene();
     const { campaignId, name } = await runningCampaign(scene.fresh.database, 1500, { status: 'draft' });
     const workers = await Promise.all([

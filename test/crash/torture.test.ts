@@ -11,7 +11,7 @@ import { tinyDisk } from '../../bench/torture/disk.ts';
 
 const program = fileURLToPath(new URL('../../bench/torture.ts', import.meta.url));
 
-/** Two seeds: one that is always the same, and one that nobody has seen; who wants to see it again finds it in the output. */
+/** Two seeds: one that is always the same, and one that is new each time, printed so that it can be run again. */
 const FIXED_SEED = 20_260;
 const RANDOM_SEED = randomInt(2 ** 31);
 
@@ -53,7 +53,7 @@ test('an outage of the database costs its time and nothing else', { timeout: 300
  * once, for they mostly wait: for leases, and for a relay that is slow on purpose.
  */
 describe.concurrent.each([FIXED_SEED, RANDOM_SEED])('torture with seed %i', (seed) => {
-  test('nobody is lost, and no more are doubled than was promised', { timeout: 300_000 }, async () => {
+  test('no recipient is lost, and no more are doubled than was promised', { timeout: 300_000 }, async () => {
     const { result, stderr } = await torture('--quick', '--seed', `${seed}`, '--on-unconfirmed', 'mixed');
     expect(result, stderr).toMatchObject({
       ...{ seed, kills: 10, lost: 0, stuck: 0, counterDrift: 0, broken: 0, faultsLeftOut: leftOut },

@@ -126,7 +126,7 @@ describe('a rate goes on when the clock is set back', () => {
     let after = 0;
     const taken = async () => {
       const claim = await claimFresh(fresh.database, { campaignId, workerId, limit: 1, after });
-      if (claim === null) throw new Error('nobody is left to claim');
+      if (claim === null) throw new Error('no recipient is left to claim');
       after = claim.recipients[0]?.recipientId ?? 0;
       return (await drawTurns(fresh.database, workerId, claim, limits, false)).recipients.length;
     };

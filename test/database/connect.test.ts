@@ -93,7 +93,7 @@ describe('a connection that cannot be made says what happened, where, and what t
     });
   });
 
-  test('nobody listens', async () => {
+  test('no server listens', async () => {
     const port = await withServer(null, async (free) => free);
     const error = await failure(`postgres://kim:${SECRET}@127.0.0.1:${port}/people`);
     expect(error).toMatchObject({
@@ -235,7 +235,7 @@ describe('inTransaction', () => {
     expect(await count()).toBe(before);
   });
 
-  test('a failed statement that somebody caught does not look like a commit', async () => {
+  test('a failed statement that the caller caught does not look like a commit', async () => {
     const before = await count();
     const work = inTransaction(fresh.database, async ({ client }) => {
       await client.query(`insert into note values (3, 'three')`);
@@ -315,7 +315,7 @@ describe('prepare', () => {
     });
   });
 
-  test('the server knows the name from somebody else (42P05): the same', async () => {
+  test('the server knows the name from another session (42P05): the same', async () => {
     const statement = prepare('select 4');
     const name = await withOne(async (database) => {
       await statement(database, []);

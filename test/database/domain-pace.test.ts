@@ -118,7 +118,7 @@ describe('a claim with a limited domain', () => {
     ).toBe(0);
   });
 
-  test('is over when everybody in it has to wait', async () => {
+  test('is over when every recipient in it has to wait', async () => {
     const campaignId = await campaignAt({ 'naver.com': 6 });
     await setLimit(app, 'naver.com', 1);
     const first = await claim(campaignId, 3);
@@ -154,7 +154,7 @@ describe('a claim with a limited domain', () => {
     await countersAgree(fresh.database, campaignId);
   });
 
-  test('a backlog of turns that nobody kept: the rate holds, and the surplus gets new turns', async () => {
+  test('a backlog of turns that were not kept: the rate holds, and the surplus gets new turns', async () => {
     const campaignId = await campaignAt({ 'naver.com': 101 });
     await setLimit(app, 'naver.com', 10);
     await draw(await claim(campaignId));
@@ -234,7 +234,7 @@ describe('limits', () => {
     ]);
   });
 
-  test('one that is raised or removed lets go of those who wait for it, and of nobody else', async () => {
+  test('one that is raised or removed releases those that wait for it, and no others', async () => {
     const campaignId = await campaignAt({ 'naver.com': 50, 'daum.net': 50 });
     await setLimit(app, 'naver.com', 0.01);
     await setLimit(app, '*', 0.01);
@@ -243,7 +243,7 @@ describe('limits', () => {
       (await turns(campaignId))
         .filter(({ in: seconds }) => seconds > 0.5)
         .map(({ address }) => address.split('@')[1]);
-    // Somebody at naver.com was put off by the relay meanwhile: that wait is not the limit's.
+    // A recipient at naver.com was deferred by the relay meanwhile: that wait is not the limit's.
     await fresh.pool.query(
       `update recipient set attempts = 1, reply_code = 451, reply = 'later' where campaign_id = $1 and address = 'p7@naver.com'`,
       [campaignId],
@@ -259,7 +259,7 @@ describe('limits', () => {
   });
 
   test.each([['cancelled', cancel] as const, ['paused', pause] as const])(
-    'a campaign that is %s leaves its queues: nobody waits for the turns of people whom nobody sends to',
+    'a campaign that is %s leaves its queues: no recipient waits for turns that are never used',
     async (_, end) => {
       const leaving = await campaignAt({ 'naver.com': 500 });
       const staying = await campaignAt({ 'naver.com': 4, 'daum.net': 4 });
@@ -291,7 +291,7 @@ describe('limits', () => {
     },
   );
 
-  test('one that was removed a moment ago holds nobody back', async () => {
+  test('one that was removed a moment ago holds no recipient back', async () => {
     const campaignId = await campaignAt({ 'naver.com': 5 });
     await setLimit(app, 'naver.com', 1);
     const known = await readLimits();
@@ -330,7 +330,7 @@ describe('the bucket', () => {
             after = taken.recipients.at(-1)?.recipientId ?? 0;
             const { recipients } = await draw(taken);
             granted += recipients.length;
-            // Time passes for the bucket; nobody waits for it.
+            // Time passes for the bucket; no recipient waits for it.
             pausedMs += pauseMs;
             const past = `interval '${pauseMs} milliseconds'`;
             await fresh.pool.query(
@@ -366,7 +366,7 @@ describe('the bucket', () => {
     await Promise.all(Array.from({ length: 8 }, drawer));
     const seconds = (performance.now() - start) / 1000;
     expect(kept).toBeLessThanOrEqual(rate * seconds + rate * BURST_SECONDS + 1);
-    // Turns come while everybody is busy with the others'; what is not drawn at the end is less than half a second's worth.
+    // Turns come while every worker is busy with the others'; what is not drawn at the end is less than half a second's worth.
     expect(kept).toBeGreaterThan(rate * (seconds - 0.5));
     await countersAgree(fresh.database, campaignId);
   });

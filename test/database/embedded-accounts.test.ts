@@ -17,7 +17,7 @@ const isRoot = process.getuid?.() === 0;
 let scratch: string;
 /** Programs and code where only their owner may look, as a clone under /root is. */
 let closed: string;
-/** Node, programs and code where everybody may look. */
+/** Node, programs and code where every account may read. */
 let open: string;
 /** An ordinary user: us, or the one that root lends. */
 let ordinary: Account;

@@ -172,7 +172,7 @@ describe('a server that was made before', () => {
     expect(await ask(second.url, 'select answer from kept')).toEqual({ answer: 42 });
   });
 
-  test('its port is taken by somebody else: another one is chosen and kept', async () => {
+  test('its port is taken by another process: another one is chosen and kept', async () => {
     const first = await ensureEmbedded({ directory, outside, settings });
     await stopEmbedded({ directory, outside });
     const squatter = net.createServer().listen(first.port, '127.0.0.1');

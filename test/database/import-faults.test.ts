@@ -307,7 +307,7 @@ describe('the rejects file', () => {
     const id = await newCampaign();
     const file = await folder.write('placed.csv', `${people(10)}wrong,row\n`);
     const rejects = path.join(folder.path, 'placed.rejects.csv');
-    // Meanwhile somebody makes a folder where the file should go.
+    // Meanwhile another process makes a folder where the file should go.
     const onProgress = () => void mkdirSync(rejects, { recursive: true });
     const error: unknown = await importFile(db.pool, id, file, { rejects, onProgress }).catch(
       (reason: unknown) => reason,

@@ -191,7 +191,7 @@ describe('rows that are not taken', () => {
     expect(await folder.names()).not.toContain('twice.rejects.csv');
   });
 
-  test('are only counted when nobody wants them', async () => {
+  test('are only counted when no rejects file is wanted', async () => {
     const id = await newCampaign();
     const file = await folder.write('unwanted.csv', 'email\nx\n');
     expect(await importFile(db.pool, id, file, { rejects: null })).toMatchObject({
@@ -272,7 +272,7 @@ test('a dry run reports the same and takes nothing', async () => {
 });
 
 describe('the campaign', () => {
-  test('that had finished is paused and says why; with nobody new it stays finished', async () => {
+  test('that had finished is paused and says why; with no new recipient it stays finished', async () => {
     const id = await newCampaign('finished');
     await db.pool.query('update campaign set finished_at = now() where campaign_id = $1', [id]);
     const file = await folder.write('late.csv', people(3));
@@ -298,7 +298,7 @@ describe('the campaign', () => {
     expect(rows).toEqual([{ status }]);
   });
 
-  test('that is cancelled or gone takes nobody', async () => {
+  test('that is cancelled or gone takes no recipient', async () => {
     const id = await newCampaign('cancelled');
     const file = await folder.write('refused.csv', people(3));
     await expect(importFile(db.pool, id, file)).rejects.toMatchObject({ code: 'campaign-cancelled' });

@@ -92,7 +92,7 @@ describe('a migration that fails in the middle', () => {
   });
 });
 
-describe('a table that somebody reads for long', () => {
+describe('a table that another session reads for long', () => {
   beforeEach(async () => {
     await migrate(empty.database);
     for (const name of await ownMigrations())
@@ -100,7 +100,7 @@ describe('a table that somebody reads for long', () => {
     await writeFile(path.join(directory, '9999_more.sql'), 'alter table campaign add column more int;');
   });
 
-  test('is waited for a moment at a time; whoever comes after the migration goes on, and it is applied in the end', async () => {
+  test('is waited for a moment at a time; sessions that come after the migration go on, and it is applied in the end', async () => {
     const backup = await empty.pool.connect();
     await backup.query('begin; lock table campaign in access share mode');
     const migrating = migrate(empty.database, { directory });
@@ -122,7 +122,7 @@ describe('a table that somebody reads for long', () => {
       await expect(migrate(empty.database, { directory, tries: 1 })).rejects.toMatchObject({
         code: 'migration-failed',
         message: expect.stringMatching(/9999_more.*lock timeout/),
-        hint: expect.stringContaining('Somebody holds a table'),
+        hint: expect.stringContaining('Another session holds a table'),
       });
     } finally {
       await backup.query('rollback');

@@ -104,7 +104,7 @@ test.each<[string, CaptureOptions, RegExp]>([
     /no such user/,
   ],
   ['announces a SIZE below the message’s', { maxMessageBytes: 100 }, /larger than the 100 bytes/],
-])('a relay that %s pauses the campaign before everybody is rejected', async (_, options, words) => {
+])('a relay that %s pauses the campaign before every recipient is rejected', async (_, options, words) => {
   const { campaignId, name } = await runningCampaign(fresh.database, 1000);
   for (const worker of await workers(1, name, options)) expect(await worker.end).toBe('ended');
   expect(await statusOf(campaignId)).toEqual({
@@ -117,7 +117,7 @@ test.each<[string, CaptureOptions, RegExp]>([
   expect(invalid).toBe(0);
 });
 
-test('a relay whose quota is used up rejects nobody: it is left alone until it takes mails again', async () => {
+test('a relay whose quota is used up rejects no recipient: it is paused until it takes mails again', async () => {
   const { campaignId, name } = await runningCampaign(fresh.database, 60);
   let [asked, refused] = [0, 0];
   const quota = { at: 'final', reply: '550 5.4.5 Daily user sending quota exceeded.' } as const;
@@ -134,7 +134,7 @@ test('a relay whose quota is used up rejects nobody: it is left alone until it t
   });
 });
 
-test('a relay that greylists everybody pauses nothing and refuses nobody', async () => {
+test('a relay that greylists every recipient pauses nothing and rejects none', async () => {
   const { campaignId, name } = await runningCampaign(fresh.database, 300, {
     retry_after: '1 second',
     max_attempts: 10,
@@ -172,7 +172,7 @@ async function knowing(known: string): Promise<ScriptedRelay> {
   });
 }
 
-test('a sender that the relay refuses pauses its own campaign, nobody fails, and the others do not notice', async () => {
+test('a sender that the relay refuses pauses its own campaign, no recipient fails, and the others go on', async () => {
   relay = await knowing('news@example.com');
   const refused = await runningCampaign(fresh.database, 400, { sender: 'Us <stranger@example.com>' });
   const good = await runningCampaign(fresh.database, 400);
@@ -198,7 +198,7 @@ test('a sender that the relay refuses pauses its own campaign, nobody fails, and
   expect(worker.events.filter(({ kind }) => kind === 'relay')).toEqual([]);
 });
 
-test('one address that the relay calls a syntax error: it comes to an end, and keeps nobody waiting', async () => {
+test('one address that the relay calls a syntax error: it ends, and delays no other recipient', async () => {
   const { campaignId, name } = await runningCampaign(fresh.database, 60, {
     retry_after: '1 second',
     max_attempts: 2,

@@ -54,7 +54,7 @@ test('drain: a relay that is down ends it with the news instead of waiting for e
   expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ claimed: 0, sent: 0 });
 });
 
-test('drain: a relay that refuses us ends it with the news, though nobody is due at that moment', async () => {
+test('drain: a relay that refuses us ends it with the reason, though no recipient is due at that moment', async () => {
   const relay = await capture({ policy: () => ({ at: 'rcpt', reply: '530 5.7.0 Authentication required' }) });
   const { campaignId } = await runningCampaign(fresh.database, 2);
   expect(await (await worker(relay.url, { drain: true })).end).toBe('relay');
@@ -80,7 +80,7 @@ test('a worker that idles sees a campaign within about a second, and people who 
   expect(await idle.end).toBe('stopped');
 });
 
-test('a worker that ends leaves nothing of its own: a closed row, no claims, its counts in everybody’s', async () => {
+test('a worker that ends leaves nothing of its own: a closed row, no claims, its counts in the shared row', async () => {
   const relay = await capture({
     policy: (to) => (to === 'person1@example.com' ? { at: 'rcpt', reply: '550 5.1.1 no' } : null),
   });
@@ -201,7 +201,7 @@ test('cancelled: a mail that is deferred behind the sweep is cancelled too befor
   const operator = await fresh.pool.connect();
   try {
     await asked.promise;
-    // The sweep has seen everybody who waits, and waits for the counter; the one in flight has the lowest id.
+    // The sweep has seen every waiting recipient, and waits for the counter; the one in flight has the lowest id.
     await operator.query('begin');
     await operator.query(
       'select from counter where campaign_id = $1 and worker_id = 0 and lane = 0 for update',

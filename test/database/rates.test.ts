@@ -65,7 +65,7 @@ describe('four workers together', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ claimed: 0 });
   });
 
-  test('keep to the limit of a domain, over two campaigns, and keep nobody else waiting', async () => {
+  test('keep to the limit of a domain, over two campaigns, and delay no other domain', async () => {
     await setLimit(
       { database: fresh.database, embedded: false, close: async () => undefined },
       'naver.com',
@@ -98,7 +98,7 @@ describe('four workers together', () => {
         [campaignId],
       );
       expect(rows[0]).toMatchObject({ tried_twice: 0, logged: 0 });
-      // Nobody was put off by the relay; what the end of the test released is all that the timeline has.
+      // No recipient was deferred by the relay; what the end of the test released is all that the timeline has.
       expect(Number(rows[0].retried)).toBeLessThanOrEqual(WORKERS * 200);
     }
   });

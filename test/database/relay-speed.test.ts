@@ -60,10 +60,10 @@ test('the rate of a relay holds over four processes', async () => {
   // between two draws, two tenths of a second's worth. As much again for mails that are on the way when one begins to count
   // and when one ends, on a machine that has other things to do.
   const burst = rate * RELAY_BURST_SECONDS + 1;
-  // Tokens that nobody draws for a quarter of a second are lost: a machine that stops everybody for longer falls behind.
+  // Tokens that are not drawn for a quarter of a second are lost: a machine that stops every process for longer falls behind.
   expect(measured).toBeGreaterThan(rate * seconds * 0.9);
   expect(measured).toBeLessThan(rate * seconds + 2 * burst);
-  // Nobody is claimed for long: a second's worth, and half of one ahead, for each worker.
+  // No recipient is claimed for long: a second's worth, and half of one ahead, for each worker.
   expect(
     await number('select count(*) from recipient where campaign_id = $1 and send_state = 1', [campaignId]),
   ).toBeLessThan(4 * 1.5 * rate + 4);
@@ -112,7 +112,7 @@ test('what goes beyond the rate of one relay goes through the other', async () =
   expect(paced.accepted + free.accepted).toBe(500);
 });
 
-test('a relay that asks for less is slowed to about what it takes, nobody is charged, the table says so; and not for ever', async () => {
+test('a relay that asks for less is slowed to about what it takes, no recipient is charged, the table says so; and not for ever', async () => {
   // So many in each second of its clock; 421 to the others, and the connection is gone.
   let most = 40;
   let second = 0;

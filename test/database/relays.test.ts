@@ -40,8 +40,8 @@ const refusing = async (): Promise<ScriptedRelay> =>
     }),
   );
 
-/** A port where nobody listens. */
-async function nobody(): Promise<{ port: number; url: string }> {
+/** A port where no server listens. */
+async function noServer(): Promise<{ port: number; url: string }> {
   const { port, url, close } = await startCapture();
   await close();
   return { port, url };
@@ -104,7 +104,7 @@ test('one connection and two campaigns: neither waits for the other to end', asy
 
 describe('failover', () => {
   test.each(['resend', 'hold'] as const)(
-    'one dies in the middle: the other takes all; nobody is lost, nobody is charged, doubt stays doubt (%s)',
+    'one dies in the middle: the other takes all; no recipient is lost, none is charged, doubt stays doubt (%s)',
     async (onUnconfirmed) => {
       const relays = [await capture({ replyDelayMs: 2 }), await capture({ replyDelayMs: 2 })];
       const [dying, other] = relays as [CaptureServer, CaptureServer];
@@ -206,8 +206,8 @@ describe('failover', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ claimed: 0, sent: 0 });
   });
 
-  test('all down: everybody goes back and waits; one is back: everybody is sent', async () => {
-    const [one, two] = [await nobody(), await nobody()];
+  test('all down: all recipients are requeued and wait; one is back: all are sent', async () => {
+    const [one, two] = [await noServer(), await noServer()];
     const { campaignId, name } = await runningCampaign(fresh.database, 60);
     const worker = await sender(`${one.url}?connections=1 ${two.url}?connections=1`, { campaign: name });
     for (const { port } of [one, two]) {
@@ -225,7 +225,7 @@ describe('failover', () => {
   });
 
   test('drain ends with the news only when none can be reached', async () => {
-    const [one, good] = [await nobody(), await capture()];
+    const [one, good] = [await noServer(), await capture()];
     const { campaignId } = await runningCampaign(fresh.database, 30);
     const urls = `${one.url}?connections=1 ${good.url}?connections=1`;
     expect(await (await sender(urls, { drain: true })).end).toBe('idle');

@@ -66,7 +66,7 @@ test('what happens while it is read is not in it', async () => {
   let statements = 0;
   client.query = (async (...args: Parameters<typeof query>) => {
     const answer = await query(...args);
-    // begin, its kind, the progress; everybody is gone before the rest is read.
+    // begin, its kind, the progress; every recipient is gone before the rest is read.
     if (++statements === 3) await other.pool.query('delete from recipient');
     return answer;
   }) as typeof client.query;
@@ -101,7 +101,7 @@ test('the command writes it in each format', async () => {
   const nowhere = await shell.run(['report', name, '--out', 'no/x.html']);
   expect(nowhere.code).toBe(1);
   expect(nowhere.stderr).toMatch(/Cannot write no\/x\.html.*\nName a file/s);
-  expect((await shell.run(['report', 'nobody'])).stderr).toContain('nobody');
+  expect((await shell.run(['report', 'absent'])).stderr).toContain('absent');
 });
 
 test.each(['html', 'md', 'json', 'csv'])(

@@ -77,7 +77,7 @@ describe('claim', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ waiting: 0, claimed: 1000 });
   });
 
-  test('passes over rows that somebody else has locked instead of waiting', async () => {
+  test('passes over rows that another session has locked instead of waiting', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 20);
     const workerId = await registered(fresh.database);
     const other = await fresh.pool.connect();
@@ -249,7 +249,7 @@ describe('record', () => {
   });
 
   test('an ordinary journey writes no index entry: both updates of every row are heap-only', async () => {
-    // A database of its own: what others have updated is in nobody's way, and one session has all the counts.
+    // A database of its own: what others have updated is in no other test's way, and one session has all the counts.
     const own = await freshDatabase({ max: 1 });
     try {
       const { campaignId } = await runningCampaign(own.database, 400);
@@ -384,7 +384,7 @@ describe('rescue', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ retrying: 300, claimed: 0 });
   });
 
-  test('no mark of a buried worker moves, also of a claim that nobody has taken apart yet', async () => {
+  test('no mark of a worker marked dead moves, also of a claim that no rescue has taken apart yet', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 5);
     const heart = await Heartbeat.register(fresh.database, 'test', 60);
     const claim = await claimAll(campaignId, heart.workerId);
@@ -461,7 +461,7 @@ describe('pace', () => {
 });
 
 describe('the life of a campaign', () => {
-  test('is finished only when nobody is waiting or claimed', async () => {
+  test('is finished only when no recipient is waiting or claimed', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 2);
     const workerId = await registered(fresh.database);
     expect(await finishCampaign(fresh.database, campaignId)).toBe(false);
@@ -529,7 +529,7 @@ describe('the life of a campaign', () => {
     });
   });
 
-  test('suppress takes out one who waits, and nobody else', async () => {
+  test('suppress takes out the waiting recipient, and no other', async () => {
     const { campaignId, name } = await runningCampaign(fresh.database, 3);
     const ask = async (address: string) =>
       (await fresh.pool.query('select suppress($1, $2)', [name, address])).rows[0].suppress;
@@ -541,7 +541,7 @@ describe('the life of a campaign', () => {
 });
 
 describe('retry of a cancelled campaign', () => {
-  test('nobody cancels again those who are put back, and whoever still waited stays cancelled', async () => {
+  test('requeued recipients are not cancelled again, and those that still waited stay cancelled', async () => {
     const { campaignId, name } = await runningCampaign(fresh.database, 6);
     const workerId = await registered(fresh.database);
     const claim = await claimFresh(fresh.database, { campaignId, workerId, limit: 2, after: 0 });
@@ -558,7 +558,7 @@ describe('retry of a cancelled campaign', () => {
     expect((await startCampaign(fresh.database, name)).status).toBe('running');
   });
 
-  test('with nobody to put back it stays cancelled', async () => {
+  test('with no recipient to requeue it stays cancelled', async () => {
     const { campaignId, name } = await runningCampaign(fresh.database, 2);
     await fresh.pool.query(`update campaign set status = 'cancelled' where campaign_id = $1`, [campaignId]);
     const app = { database: fresh.database, embedded: false, close: async () => undefined };
@@ -571,7 +571,7 @@ describe('retry of a cancelled campaign', () => {
 describe('retry of a finished campaign', () => {
   const app = (): Opened => ({ database: fresh.database, embedded: false, close: async () => undefined });
 
-  /** Two people, both rejected, and nobody left. */
+  /** Two people, both rejected, and none left. */
   async function ended(status: 'finished' | 'running'): Promise<{ campaignId: number; name: string }> {
     const { campaignId, name } = await runningCampaign(fresh.database, 2);
     const workerId = await registered(fresh.database);
@@ -602,7 +602,7 @@ describe('retry of a finished campaign', () => {
     expect((await cancel(app(), name)).cancelled).toBe(2);
   });
 
-  test('with nobody to put back it stays finished', async () => {
+  test('with no recipient to requeue it stays finished', async () => {
     const { campaignId, name } = await ended('finished');
     expect(await retry(app(), name, 'invalid')).toBe(0);
     expect(await stateOf(campaignId)).toMatchObject({ status: 'finished', finished_at: expect.any(Date) });
@@ -614,7 +614,7 @@ describe('retry of a finished campaign', () => {
     expect((await stateOf(going.campaignId)).status).toBe('running');
 
     const { campaignId, name } = await ended('running');
-    // Nobody can be put back before the campaign has finished, and `retry` has seen it running.
+    // No recipient can be requeued before the campaign has finished, and `retry` has seen it running.
     const holder = await fresh.pool.connect();
     try {
       await holder.query('begin');

@@ -118,7 +118,7 @@ describe('campaign_progress is right at each moment', () => {
     );
   });
 
-  test('a campaign without people, and one that nobody has begun', async () => {
+  test('a campaign without people, and one that was never started', async () => {
     const { name } = await runningCampaign(fresh.database, 0, { status: 'draft' });
     expect(await progressOf(name)).toMatchObject({
       total: 0,
@@ -129,7 +129,7 @@ describe('campaign_progress is right at each moment', () => {
     });
     const begun = await runningCampaign(fresh.database, 5);
     expect(await progressOf(begun.name)).toMatchObject({ perSecond: 0, secondsLeft: null });
-    expect(await readProgress(fresh.database, 'nobody')).toEqual([]);
+    expect(await readProgress(fresh.database, 'absent')).toEqual([]);
   });
 
   test('the time that is left follows the rate of the last minute', async () => {

@@ -129,7 +129,7 @@ describe('what the relay answers', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ expired: 2 });
   });
 
-  test('4xx beyond the age of the campaign: everybody is tried a second time, and expired then', async () => {
+  test('4xx beyond the age of the campaign: every recipient is tried a second time, and expired then', async () => {
     const relay = await capture({ policy: () => ({ at: 'final', reply: '451 4.3.0 later' }) });
     const { campaignId, name } = await runningCampaign(fresh.database, 2, {
       max_age: '1 minute',
@@ -187,7 +187,7 @@ describe('what the relay answers', () => {
     expect(relay.accepted).toBe(3);
   });
 
-  test('421: the relay is left alone, nobody is charged, and everybody is sent when it is back', async () => {
+  test('421: the relay is throttled, no recipient is charged, and all are sent when it is back', async () => {
     let troubled = true;
     const relay = await capture({
       policy: () => (troubled ? { at: 'rcpt', reply: '421 4.3.2 shutting down' } : null),
@@ -232,7 +232,7 @@ describe('what the relay answers', () => {
     expect(relay.accepted).toBe(3);
   });
 
-  test('nobody listens at first: the breaker opens, and closes when somebody does', async () => {
+  test('no relay listens at first: the breaker opens, and closes when one does', async () => {
     const before = await startCapture();
     const { port, url } = before;
     await before.close();
@@ -247,7 +247,7 @@ describe('what the relay answers', () => {
       expect(row).toMatchObject({ outcome: 'sent', attempts: 1, maybe_sent: 0 });
   });
 
-  test('a wrong password: nobody fails, `send` ends and says whose fault it is', async () => {
+  test('a wrong password: no recipient fails, `send` ends and says whose fault it is', async () => {
     const relay = await scripted(async (peer) => {
       if (!(await greet(peer, 'PIPELINING', 'AUTH PLAIN'))) return;
       while ((await peer.line()) !== null) peer.say('535 5.7.8 Authentication failed: ask the postmaster');
@@ -301,7 +301,7 @@ describe('what the relay answers', () => {
         });
         expect(rejected).toBeLessThan(150);
       } else {
-        // Whose fiftieth refusal is the last person has finished, or is paused with nobody left: whichever is written first.
+        // Whose fiftieth refusal is the last person has finished, or is paused with no recipient left: whichever is written first.
         expect(rows[0]).toEqual({ status: 'finished', status_reason: null });
         expect(rejected).toBe(people);
       }
@@ -439,7 +439,7 @@ describe('operators', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 299, suppressed: 1 });
   });
 
-  test('somebody who changes rows by hand while they are in a worker’s hands loses no result', async () => {
+  test('rows changed by hand while a worker holds them lose no result', async () => {
     const relay = await slowly();
     const { campaignId, name } = await runningCampaign(fresh.database, 60);
     const operator = await fresh.pool.connect();
@@ -508,7 +508,7 @@ describe('rows that a walk by id would miss', () => {
     expect(await countersAgree(fresh.database, campaignId)).toMatchObject({ sent: 100 });
   });
 
-  test('rows that somebody holds locked are waited for, without asking all the time', async () => {
+  test('rows that another session holds locked are waited for, without asking all the time', async () => {
     const relay = await capture();
     const { campaignId, name } = await runningCampaign(fresh.database, 40);
     const other = await fresh.pool.connect();
@@ -534,7 +534,7 @@ describe('rows that a walk by id would miss', () => {
   });
 });
 
-test('one answer that takes its time keeps nobody waiting who is due meanwhile', async () => {
+test('a slow reply does not delay recipients that are due meanwhile', async () => {
   const held = Promise.withResolvers<void>();
   const greylisted = new Set<string>();
   const relay = await scripted(async (peer) => {
@@ -651,7 +651,7 @@ describe('failures by reason', () => {
     expect((await status(app, name)).failures).toEqual([]);
   });
 
-  test('the example is somebody to whom it happened, also after a retry', async () => {
+  test('the example is a recipient to which it happened, also after a retry', async () => {
     let good = new Set(['person2@example.com', 'person3@example.com', 'person4@example.com']);
     const relay = await capture({
       policy: (to) => (good.has(to) ? null : { at: 'rcpt', reply: '550 5.1.1 no such user' }),

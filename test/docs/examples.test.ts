@@ -19,7 +19,7 @@ test('it holds exactly 10,000 people, a line each, in less than 1.5 MB', () => {
   expect(Buffer.byteLength(csv)).toBeLessThan(1_500_000);
 });
 
-test('every address is valid, is there once, and belongs to nobody (RFC 2606)', () => {
+test('every address is valid, is there once, and is reserved (RFC 2606)', () => {
   const addresses = people.map((person) => parseAddress(person[COLUMNS[0]] ?? ''));
   const taken = addresses.flatMap((parsed) => (parsed.ok ? [parsed.address] : []));
   expect(new Set(taken.map((address) => address.toLowerCase())).size).toBe(10_000);

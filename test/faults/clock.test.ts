@@ -9,7 +9,7 @@ vi.setConfig({ testTimeout: 90_000 });
 let scene: Scene;
 afterEach(() => scene.end());
 
-/** Node whose clock is set by so many days once it has run for a second, as somebody's NTP would. */
+/** Node whose clock is set by so many days once it has run for a second, as NTP would. */
 function jumps(days: number): string {
   const code = `const real = Date;
     const by = () => (performance.now() > 1000 ? ${days} * 86400000 : 0);
@@ -21,7 +21,7 @@ function jumps(days: number): string {
   return `--import=data:text/javascript,${encodeURIComponent(code)}`;
 }
 
-/** A lease that nobody outsleeps, however busy the machine is: here a death would be a fault. */
+/** A lease that no worker outsleeps, however busy the machine is: here a death would be a fault. */
 const PATIENT = [...FLAGS, '--lease', '20'];
 
 const start = (days: number, ...args: string[]): Promise<CliProcess> =>
@@ -33,7 +33,7 @@ const start = (days: number, ...args: string[]): Promise<CliProcess> =>
     },
   });
 
-test('the clocks of two workers jump ten days apart: nobody is presumed dead, nobody is lost or doubled', async () => {
+test('the clocks of two workers jump ten days apart: no worker is presumed dead, no recipient is lost or doubled', async () => {
   scene = await startScene();
   const { campaignId, name } = await runningCampaign(scene.fresh.database, 900, { rate: 200 });
   const workers = [await start(10, 'send', name, ...PATIENT), await start(-10, 'send', name, ...PATIENT)];
@@ -44,12 +44,12 @@ test('the clocks of two workers jump ten days apart: nobody is presumed dead, no
 });
 
 test.each([10, -10])(
-  'a clock %s days off expires nobody before the campaign’s age, and puts nobody off beyond it',
+  'a clock %s days off expires no recipient before the campaign’s age, and defers none beyond it',
   async (days) => {
     scene = await startScene({
       policy: (_, nth) => (nth === 1 ? { at: 'rcpt', reply: '450 4.7.1 greylisted' } : null),
     });
-    // Three days of age, as everybody's; the worker has been at it for some seconds when the relay answers.
+    // Three days of age, as for every recipient; the worker has been at it for some seconds when the relay answers.
     const { campaignId } = await runningCampaign(scene.fresh.database, 60, { rate: 25 });
     const drain = await start(days, 'work', '--drain', ...FLAGS);
     expect((await drain.ended).code).toBe(0);

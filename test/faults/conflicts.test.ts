@@ -21,7 +21,7 @@ afterEach(async () => {
   await fresh.drop();
 });
 
-/** A setting for everybody who connects to this database from now on, as an operator would make it. */
+/** A setting for every session that connects to this database from now on, as an operator would make it. */
 const setForAll = async (setting: string) => {
   const { rows } = await fresh.pool.query<{ name: string }>('select current_database() as name');
   await fresh.pool.query(`alter database ${rows[0]?.name} set ${setting}`);
@@ -30,7 +30,7 @@ const setForAll = async (setting: string) => {
 const sender = (campaign: TestCampaign, more: { batch?: number } = {}): Promise<Sender> =>
   startSender({ databaseUrl: fresh.url, relay: relay.url, campaign: campaign.name, ...more });
 
-/** Everybody got one mail, whatever the database refused on the way. */
+/** Every recipient got one mail, whatever the database refused on the way. */
 async function everybodyOnce({ campaignId }: TestCampaign, people: number): Promise<void> {
   expect(await truth(fresh.pool, campaignId, relay)).toMatchObject({
     status: 'finished',
@@ -134,12 +134,12 @@ describe('conflicts between transactions', () => {
     },
   );
 
-  test('a deadlock with somebody who changes rows by hand (40P01): the worker yields and writes again', async () => {
+  test('a deadlock with an operator that changes rows by hand (40P01): the worker yields and writes again', async () => {
     const campaign = await runningCampaign(fresh.database, 200, { rate: 60 });
     const worker = await sender(campaign);
     await relay.waitFor(20);
     const client = await fresh.pool.connect();
-    // The worker's record changes recipients first and its counter last. Somebody else takes them the other way round, and
+    // The worker's record changes recipients first and its counter last. The other session takes them the other way round, and
     // is the more patient of the two.
     await client.query(`set deadlock_timeout = '60s'`);
     await client.query('begin; select 1 from counter where lane = 1 for update');

@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-/** Who may mount has a disk of any size; everybody else has the test below, where the server says the same words. */
+/** Who may mount has a disk of any size; other accounts run the test below, where the server says the same words. */
 const mayMount =
   process.platform === 'linux' &&
   (
@@ -60,7 +60,7 @@ test.runIf(mayMount)(
     const { campaignId } = await runningCampaign(database, 3000, { rate: 700 });
     const worker = await startSender({ databaseUrl: url, relay: relay.url, batch: 200, window: 100 });
     await relay.waitFor(100);
-    // Somebody else's data takes all the room that there is.
+    // Other data takes all the room that there is.
     await database.pool.query(
       'create table ballast (filler text); alter table ballast alter filler set storage plain',
     );
@@ -80,7 +80,7 @@ test.runIf(mayMount)(
       /No space left|could not extend/.test(why),
     );
     expect(why).toMatch(/could not (extend|write)/);
-    // Somebody makes the disk larger.
+    // The operator makes the disk larger.
     expect(await run('mount', ['-o', 'remount,size=64m', disk])).toMatchObject({ status: 0 });
     await worker.event('database-back');
     await worker.event('campaign', ({ now }) => now === 'finished');

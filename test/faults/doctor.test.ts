@@ -55,7 +55,7 @@ test('a long statement: the same', async () => {
   expect(await sleeping).toBe('ended');
 });
 
-test('a prepared transaction that nobody ended: its name, and how to end it', async () => {
+test('a prepared transaction that was never ended: its name, and how to end it', async () => {
   await server.database.pool.query(`begin; select pg_current_xact_id(); prepare transaction 'forgotten'`);
   await isIll();
   const found = await transactions();
@@ -64,7 +64,7 @@ test('a prepared transaction that nobody ended: its name, and how to end it', as
   expect((await transactions())?.ok).toBe(true);
 });
 
-test('a replication slot that nobody reads: its name, and how to drop it', async () => {
+test('a replication slot that is never read: its name, and how to drop it', async () => {
   await server.database.pool.query(`select pg_create_logical_replication_slot('left_behind', 'pgoutput')`);
   const found = await transactions();
   expect(found).toMatchObject({
@@ -75,7 +75,7 @@ test('a replication slot that nobody reads: its name, and how to drop it', async
   expect((await transactions())?.ok).toBe(true);
 });
 
-test('somebody who may not see the transactions of others is told so', async () => {
+test('a role that may not see the transactions of others is told so', async () => {
   await server.database.pool.query(
     `create role blind login password 'blind'; grant select on all tables in schema public to blind`,
   );

@@ -60,7 +60,7 @@ describe('a failover to a standby', () => {
     expect(await ask(standby, 'select pg_is_in_recovery()::int')).toBe(1);
     const before = relay.accepted;
     await standby.promote();
-    // It comes as everybody's heartbeat is old, and the server did not start lately.
+    // It comes when every heartbeat is old, and the server did not start lately.
     const fresh = await startCli(['send', name, ...FLAGS, '--lease', '5'], { env });
     for (const worker of workers) await worker.says(/The database is back/);
     for (const worker of [...workers, fresh]) expect((await worker.ended).code).toBe(0);
@@ -78,7 +78,7 @@ describe('a failover to a standby', () => {
     await countersAgree(standby.database, campaignId);
   });
 
-  test('that lacks the last commits: nobody is lost, and who lives lets go of what is unknown there', {
+  test('that lacks the last commits: no recipient is lost, and live workers release what is unknown there', {
     timeout: 120_000,
   }, async () => {
     const primary: OwnServer = later(await startServer(), (server) => server.end());
@@ -147,7 +147,7 @@ describe('a failover to a standby', () => {
       )
       .toBeGreaterThan(0);
     const { campaignId } = await runningCampaign(primary.database, 30);
-    // Nothing is cut now: only whoever gives up its connections comes to the right server.
+    // Nothing is cut now: only a worker that gives up its connections comes to the right server.
     address.leadTo(primary.port);
     await sender.event('campaign', ({ now }) => now === 'finished');
     expect(await truth(primary.database.pool, campaignId, relay)).toMatchObject({ outcomes: { sent: 30 } });
@@ -155,7 +155,7 @@ describe('a failover to a standby', () => {
 });
 
 describe('who comes after a failover', () => {
-  test('buries nobody before it has seen him silent for a lease itself', async () => {
+  test('marks no worker dead before it has seen it silent for a lease itself', async () => {
     const fresh: FreshDatabase = later(await freshDatabase(), (one) => one.drop());
     const db = fresh.database;
     const silent = await registered(db, 2);

@@ -36,7 +36,7 @@ const people = async () =>
   (await shell.fresh.pool.query<{ n: number }>('select count(*) as n from recipient')).rows[0]?.n;
 
 describe('an import without much memory', () => {
-  test('a file of more than the heap: it takes everybody', async () => {
+  test('a file of more than the heap: it takes every row', async () => {
     const heap = 64;
     const bytes = await list(48_000, 1600);
     expect(bytes).toBeGreaterThan(heap * 1_100_000);
@@ -47,7 +47,7 @@ describe('an import without much memory', () => {
     expect(await people()).toBe(48_000);
   });
 
-  test('that runs out of heap in the middle: the program crashes, no row is there, and the next import takes everybody', async () => {
+  test('that runs out of heap in the middle: the program crashes, no row is there, and the next import takes every row', async () => {
     await list(2_000, 100);
     // The program bounds what it reads, so something else beside it takes the heap, once it is told to.
     const hog =

@@ -70,7 +70,7 @@ describe('a template that explodes', () => {
       /more than 300000 steps/,
     ],
     [
-      'html that nobody closes',
+      'html that is never closed',
       { html: '{{{v}}}' },
       { v: '<b>'.repeat(1_500_000) },
       /tags that are not closed/,
@@ -105,7 +105,7 @@ describe('a template that explodes', () => {
     ).toHaveProperty('raw');
   });
 
-  test('one row of a campaign: it alone ends as invalid, everybody else gets the mail', async () => {
+  test('one row of a campaign: it alone ends as invalid, every other recipient gets the mail', async () => {
     shell = await startShell();
     await shell.write('t.txt', '{{#each l}}{{#each @root.l}}x{{/each}}{{/each}}');
     expect(
@@ -131,7 +131,7 @@ describe('a template that explodes', () => {
   });
 });
 
-test('a window full of the dearest rows, and a short lease: nobody is presumed dead, and all end as invalid', {
+test('a window full of the dearest rows, and a short lease: no worker is presumed dead, and all end as invalid', {
   timeout: 240_000,
 }, async () => {
   shell = await startShell();
@@ -192,7 +192,7 @@ describe('an attachment that vanished', () => {
     expect(mail?.raw.toString()).toContain(Buffer.from('the first file').toString('base64'));
   });
 
-  test('from the table: the campaign pauses and says so, and nobody gets a mail without it', async () => {
+  test('from the table: the campaign pauses and says so, and no recipient gets a mail without it', async () => {
     shell = await campaign();
     await shell.fresh.pool.query(`delete from attachment where filename = 'b.txt'`);
     const sent = await shell.run(['send', 'files']);

@@ -78,7 +78,7 @@ async function goesOn({ done }: World, worker: CliProcess): Promise<void> {
 }
 
 describe('a worker of the first release', () => {
-  test('goes on while this version migrates and works beside it: everybody once, and both took part', async () => {
+  test('goes on while this version migrates and works beside it: every recipient once, and both took part', async () => {
     // Refused for good, and put off once: what this version writes into tables that the old one does not know.
     const all = await world(900, {
       policy: (recipient, nth) => {
@@ -94,7 +94,7 @@ describe('a worker of the first release', () => {
     const current = await all.current('work');
     await expect.poll(() => all.done(current), SOON).toBeGreaterThan(0);
     await goesOn(all, old);
-    // Whoever was put off is due, whichever version sends to them now.
+    // A deferred recipient is due, whichever version sends to them now.
     const waiting = `select count(*)::int as n from recipient where send_state <> 2`;
     await expect
       .poll(async () => {

@@ -79,7 +79,7 @@ describe.runIf(poolerThere)('PgBouncer in transaction mode', () => {
     });
     expect(relay.accepted).toBe(PEOPLE);
     await countersAgree(fresh.database, campaignId);
-    // Nothing of anybody's session stays behind for whoever gets the connection next.
+    // Nothing of a session stays behind for the next client of the connection.
     const locks = await fresh.pool.query(
       `select 1 from pg_locks where locktype = 'advisory'
          and database = (select oid from pg_database where datname = current_database())`,

@@ -11,7 +11,7 @@ vi.setConfig({ testTimeout: 90_000 });
 let scene: Scene;
 afterEach(() => scene.end());
 
-/** A lease that nobody outsleeps, however busy the machine is: here a death would be a fault. */
+/** A lease that no worker outsleeps, however busy the machine is: here a death would be a fault. */
 const PATIENT = [...FLAGS, '--lease', '20'];
 
 const states = () =>
@@ -29,7 +29,7 @@ test('slow: every reply takes half a second, and all are waited for', async () =
   expect(await scene.number('select count(*) from worker where presumed_dead')).toBe(0);
 });
 
-test('greylists everybody: each waits once, is charged one attempt, and gets the mail when it is due', async () => {
+test('greylists every recipient: each waits once, is charged one attempt, and gets the mail when it is due', async () => {
   scene = await startScene({
     policy: (_, nth) => (nth === 1 ? { at: 'rcpt', reply: '450 4.7.1 greylisted, come back later' } : null),
   });
@@ -46,7 +46,7 @@ test('greylists everybody: each waits once, is charged one attempt, and gets the
   expect(scene.relay.accepted).toBe(people);
 });
 
-test('with an expired certificate: nobody is handed over, nobody is charged, and the words say what it is', async () => {
+test('with an expired certificate: no recipient is handed over, none is charged, and the words say what it is', async () => {
   scene = await startScene();
   const handed: string[] = [];
   const expired = createServer(EXPIRED_TLS, (socket) => {
@@ -69,7 +69,7 @@ test('with an expired certificate: nobody is handed over, nobody is charged, and
   }
 });
 
-test('two `work --drain` of overlapping cron jobs, and a `send` beside them: everybody gets one mail', async () => {
+test('two `work --drain` of overlapping cron jobs, and a `send` beside them: every recipient gets one mail', async () => {
   scene = await startScene({ replyDelayMs: 20 });
   const { campaignId, name } = await runningCampaign(scene.fresh.database, 600);
   const ticks = [

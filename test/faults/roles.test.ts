@@ -32,7 +32,7 @@ beforeAll(async () => {
   await fresh.pool.query(grants);
   // The same grants again are no error: an upgrade brings new tables.
   await fresh.pool.query(grants.replaceAll(/^create role.*$/gm, ''));
-  // The first time nobody has the mailbox, the second time it takes the mail; one domain has no patience at all.
+  // The first time no relay has the mailbox, the second time it takes the mail; one domain has no patience at all.
   relay = await startCapture({
     policy: (recipient, nth) => {
       if (recipient.startsWith('person3@')) return { at: 'rcpt', reply: '550 5.1.1 unknown' };
@@ -132,7 +132,7 @@ test('and nothing else: no tables, no people, no addresses changed, no templates
   });
 });
 
-test('the report role reads the views, sees nobody, and writes nothing', async () => {
+test('the report role reads the views, sees no address, and writes nothing', async () => {
   await as('report', async (pool) => {
     expect((await pool.query('select name, sent, rejected from campaign_progress')).rowCount).toBe(1);
     const { rows } = await pool.query(

@@ -27,7 +27,7 @@ afterEach(async () => {
   [scene, shell] = [undefined, undefined];
 });
 
-/** Does something while somebody else's transaction holds what the statement locks. */
+/** Does something while another transaction holds what the statement locks. */
 async function holding<T>(fresh: FreshDatabase, statement: string, work: () => Promise<T>): Promise<T> {
   const client = await fresh.pool.connect();
   try {
@@ -38,7 +38,7 @@ async function holding<T>(fresh: FreshDatabase, statement: string, work: () => P
   }
 }
 
-/** Resolves once somebody's statement waits for a lock; `like` names the statement. */
+/** Resolves once a statement waits for a lock; `like` names the statement. */
 async function waitsForLock({ pool }: Pick<FreshDatabase, 'pool'>, like = '%'): Promise<void> {
   const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
     and application_name = 'sendstate' and query like $1`;
@@ -47,7 +47,7 @@ async function waitsForLock({ pool }: Pick<FreshDatabase, 'pool'>, like = '%'): 
     .toBe(1);
 }
 
-/** Everybody who ever worked has said goodbye; so many were there. */
+/** Every worker that ever ran has ended in order; so many were there. */
 async function goneAre(here: Scene, workers: number): Promise<void> {
   expect(await here.number('select count(*) from worker where stopped_at is null')).toBe(0);
   expect(await here.number('select count(*) from worker')).toBe(workers);
@@ -70,7 +70,7 @@ async function sleeper(
 }
 
 describe('SIGTERM to a worker', () => {
-  test('before it has registered: it registers, ends, and nobody was touched', async () => {
+  test('before it has registered: it registers, ends, and no recipient was touched', async () => {
     scene = await startScene();
     const { cli, fresh } = scene;
     const { campaignId } = await runningCampaign(fresh.database, 100);
@@ -88,10 +88,10 @@ describe('SIGTERM to a worker', () => {
     expect((await scene.whole(campaignId, 100, 0)).outcomes).toEqual({ sent: 100 });
   });
 
-  test('before its first claim: it ends, and nobody was touched', async () => {
+  test('before its first claim: it ends, and no recipient was touched', async () => {
     scene = await startScene();
     const { cli } = scene;
-    // Nobody can claim, so that the signal comes before the first claim for certain.
+    // No worker can claim, so that the signal comes before the first claim for certain.
     const { campaignId } = await runningCampaign(scene.fresh.database, 100);
     await holding(scene.fresh, 'select 1 from recipient for update', async () => {
       const worker = await cli('work', ...FLAGS);
@@ -185,7 +185,7 @@ describe('SIGTERM to a worker', () => {
     const { asleep, rescuer, campaignId } = await sleeper(scene);
     const before = await countersAgree(scene.fresh.database, campaignId);
     asleep.signal('SIGCONT');
-    // Until its mails are answered it is nobody: those answers have not come yet.
+    // Until its mails are answered it counts none: those answers have not come yet.
     await asleep.says(/silent for too long/);
     asleep.signal('SIGTERM');
     await asleep.says(/Finishing what is in flight/);
@@ -196,7 +196,7 @@ describe('SIGTERM to a worker', () => {
   });
 });
 
-/** The one that is left sends to everybody else, and ends last. */
+/** The one that is left sends to all other recipients, and ends last. */
 async function goesOnWith(here: Scene, rescuer: CliProcess, campaignId: number): Promise<void> {
   expect(await here.number('select count(*) from worker where stopped_at is null')).toBe(1);
   await here.fresh.pool.query(`update campaign set status = 'running'`);
@@ -210,7 +210,7 @@ async function goesOnWith(here: Scene, rescuer: CliProcess, campaignId: number):
 }
 
 describe('SIGTERM to another command', () => {
-  test('import: nothing is imported, no file is left, and the next import takes everybody', async () => {
+  test('import: nothing is imported, no file is left, and the next import takes every row', async () => {
     shell = await startShell();
     await shell.write('t.txt', 'Hello');
     await shell.run(['create', 'list', '--from', 'n@example.com', '--subject', 'Hi', '--text', 't.txt']);
@@ -238,7 +238,7 @@ describe('SIGTERM to another command', () => {
   test('migrate: nothing is migrated, and the next one does it all', async () => {
     shell = await startShell({}, { migrated: false });
     const { start, fresh } = shell;
-    // The lock under which migrations run, held by somebody else.
+    // The lock under which migrations run, held by another session.
     const lock = `select pg_advisory_xact_lock(x'73656e6473746174'::bigint)`;
     await holding(shell.fresh, lock, async () => {
       const running = await start(['migrate']);

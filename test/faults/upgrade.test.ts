@@ -49,7 +49,7 @@ async function world(): Promise<{ fresh: FreshDatabase; relay: CaptureServer; en
   return { fresh, relay, env: { DATABASE_URL: fresh.url, SMTP_URL: `${relay.url}?connections=2` } };
 }
 
-test('a worker runs while a later version migrates: it goes on, and everybody gets one mail', async () => {
+test('a worker runs while a later version migrates: it goes on, and every recipient gets one mail', async () => {
   const { fresh, relay, env } = await world();
   await migrate(fresh.database);
   const { campaignId, name } = await runningCampaign(fresh.database, 600, { rate: 150 });

@@ -4,7 +4,7 @@ import { createProgram, main } from '../../src/cli.ts';
 
 /*
  * Runs the command line over and over in one process: `{ args, parseOnly }` as JSON in base64, a line on standard input, and after each run a
- * line `\u0001 EXIT CODE` on stdout and `\u0001` on stderr. An exception that nobody caught ends the process, as it would the program.
+ * line `\u0001 EXIT CODE` on stdout and `\u0001` on stderr. An exception that was not caught ends the process, as it would the program.
  */
 
 /** Reads the arguments as the program does, and does nothing with them. */

@@ -3,7 +3,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts';
 import { randomSeed, runTarget } from './target.ts';
 import { TARGETS } from './targets/index.ts';
 
-/** The same for everybody and for ever, so that what once failed is looked at again on every run. */
+/** The same on every machine and for ever, so that what once failed is looked at again on every run. */
 const COMMITTED_SEED = 20_260_301;
 
 let fresh: FreshDatabase | undefined;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Database } from '../../src/database/connect.ts';
 
-/** What a target may ask of whoever runs it. */
+/** What a target may ask of its runner. */
 export interface Surroundings {
   /** A migrated database of this run's own. */
   database(): Promise<Database>;

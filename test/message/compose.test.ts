@@ -152,7 +152,7 @@ const parse = (raw: Buffer): Promise<ParsedMail> =>
     skipTextLinks: true,
   });
 
-/** What every message must be, whoever wrote the values. */
+/** What every message must be, whatever the values hold. */
 function expectWellFormed(mail: ComposedMessage): void {
   const text = mail.raw.toString('latin1');
   expect(text.endsWith('\r\n')).toBe(true);

@@ -128,7 +128,7 @@ describe('DKIM', () => {
     expect(relaxedBody(Buffer.from('a')).toString()).toBe('a\r\n');
   });
 
-  it('refuses keys that nobody would accept, without showing them', () => {
+  it('refuses keys that no verifier would accept, without showing them', () => {
     const short = generateKeyPairSync('rsa', { modulusLength: 768 }).privateKey;
     const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
     for (const [key, message] of [

@@ -32,7 +32,7 @@ function compose(vars: Record<string, string>): ComposedMessage {
 
 const boundary = /boundary="([^"]+)"/.exec(compose({ v: 'x', w: 'y' }).raw.toString())?.[1] ?? '';
 
-/** What somebody would put into a cell who wants to write more than a value. */
+/** What an attacker puts into a cell to write more than a value. */
 const hostile = fc
   .array(
     fc.oneof(

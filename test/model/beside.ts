@@ -34,7 +34,7 @@ export const EVENTS = [
   'rescue of a claim whose rows others hold',
   'import into a finished campaign',
   'finished with people',
-  'not finished, because of a row in somebody’s hands',
+  'not finished, because of a row in a worker’s hands',
   'suppressed',
   'not suppressed, because claimed or done',
   'cancelled',

@@ -118,7 +118,7 @@ export class Sweep extends Both {
 
 export class Retry extends Both {
   readonly outcome: number;
-  /** @param outcome an outcome that somebody has, or of all when nobody failed: which */
+  /** @param outcome an outcome that a recipient has, or of all when none failed: which */
   constructor(outcome: number) {
     super();
     this.outcome = outcome;
@@ -156,7 +156,7 @@ export class Finishing extends Both {
     const onlyHeld =
       status === 'running' && counters.waiting + counters.retrying === 0 && counters.claimed > 0;
     happened(real, 'finished with people', now);
-    happened(real, 'not finished, because of a row in somebody’s hands', onlyHeld);
+    happened(real, 'not finished, because of a row in a worker’s hands', onlyHeld);
     model.table = after;
   }
   toString = () => 'finish';

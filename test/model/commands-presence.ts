@@ -23,11 +23,11 @@ export class Register extends Both {
 
 const idOf = (real: Real, worker: number) => real.workers[worker]?.workerId as number;
 
-/** The lease ends in the database's eyes. Nobody has noticed yet. */
+/** The lease ends in the database's eyes. No worker has noticed yet. */
 export class Silence extends OfWorker {
   async step(model: Model, real: Real): Promise<void> {
     const worker = this.which(model);
-    // A lease shorter than the server has been up: before that nobody is buried.
+    // A lease shorter than the server has been up: before that no worker is marked dead.
     await real.db.pool.query(
       `update worker set lease = interval '1 millisecond', heartbeat_at = now() - interval '1 hour' where worker_id = $1`,
       [idOf(real, worker)],
@@ -54,7 +54,7 @@ export class Beat extends OfWorker {
   toString = () => `${this.worker} beats`;
 }
 
-/** A round of somebody who looks after the others: who is silent is buried, and what nobody owns is taken apart. */
+/** A rescue round: a silent worker is marked dead, and unowned claims are taken apart. */
 export class Rescue extends OfWorker {
   readonly steady: boolean;
   constructor(worker: number, any: boolean, steady: boolean) {

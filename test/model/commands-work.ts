@@ -67,7 +67,7 @@ async function claimed(
   return taken.length;
 }
 
-/** What the relay, or nobody, said about a row, as worker/retry.ts makes a result of it. */
+/** What the relay said, or that it said nothing, about a row, as worker/retry.ts makes a result of it. */
 function toReal({ row, claim: number, kind }: Said, real: Real): Result {
   const outcome = outcomeOf(kind);
   const code = { sent: 250, rejected: 550, expired: 451, deferred: 451 }[kind as string] ?? null;
@@ -185,7 +185,7 @@ async function said(
   happened(real, 'record said twice', twice && expected.written > 0);
 }
 
-/** Whoever is claimed is sent, then whoever waits is claimed and sent, until nobody is left and the campaign is finished. */
+/** Claimed recipients are sent, then waiting ones are claimed and sent, until none is left and the campaign is finished. */
 export class WorkOff extends OfWorker {
   override check({ table }: Readonly<Model>): boolean {
     return table.status === 'running';

@@ -3,13 +3,13 @@ import { rowsWhere, type Table, write } from './table.ts';
 
 /** What people decide, as functions on the table: imports, suppressing, pausing, cancelling, retrying. */
 
-/** Everybody of these rows in, in one commit. A campaign that had finished is paused: nobody has asked for more mail. */
+/** All of these rows in, in one commit. A campaign that had finished is paused: no command has started more mail. */
 export function importRows(table: Table, indexes: readonly number[]): Table {
   const taken = write(table, new Map(indexes.map((index) => [index, { there: true }])));
   return table.status === 'finished' ? { ...taken, status: 'paused' } : taken;
 }
 
-/** Somebody who waits gets no mail; who is claimed or done stays as he is. */
+/** A waiting recipient gets no mail; a claimed or done one stays as it is. */
 export function suppress(table: Table, row: number): Table {
   if (table.rows[row]?.state !== 0) return table;
   return write(table, new Map([[row, { state: 2, outcome: 'suppressed', back: false }]]));
@@ -28,7 +28,7 @@ export function cancel(table: Table): Table {
   return { ...table, status: 'cancelled' };
 }
 
-/** Of a cancelled campaign nobody waits any more. */
+/** Of a cancelled campaign no recipient waits any more. */
 export function sweep(table: Table): Table {
   if (table.status !== 'cancelled') return table;
   const waiting = rowsWhere(table, ({ state }) => state === 0);
@@ -36,8 +36,8 @@ export function sweep(table: Table): Table {
 }
 
 /**
- * Everybody with this outcome waits again. A cancelled campaign is swept first; one that was cancelled or had finished is paused
- * when anybody comes back.
+ * Every recipient with this outcome waits again. A cancelled campaign is swept first; one that was cancelled or had finished is paused
+ * when any recipient is requeued.
  */
 export function retry(table: Table, outcome: Retryable): Table {
   const swept = sweep(table);

@@ -58,7 +58,7 @@ const SCOPES: Readonly<Record<string, Scope>> = {
   'two of three workers die': { ...TWO, workers: 3, rows: 1, budget: { ...QUIET, deaths: 2 } },
 };
 
-describe('nobody is lost, nobody has two owners, and only the window is in doubt', () => {
+describe('no recipient is lost, none has two owners, and only the window is in doubt', () => {
   test.each(Object.entries(SCOPES))('%s', { timeout: 120_000 }, (_, scope) => {
     const found = explore(scope);
     expect(found.broken).toBeNull();

@@ -16,7 +16,7 @@ const atItsEnd = ({ table }: World) => table.status === 'finished';
 
 /**
  * Every state that can be reached, breadth first, so that the way to the first broken promise is a shortest one. Then,
- * backwards from the ends: from every state the campaign can still be finished, or somebody is lost.
+ * backwards from the ends: from every state the campaign can still be finished, or a recipient is lost.
  *
  * @throws when there are more than `most` states: then this is no proof
  */

@@ -20,7 +20,7 @@ export interface Guards {
   readonly claimFirst: boolean;
   /** A cursor that finds nothing looks once more from the start. */
   readonly cursorIsAHint: boolean;
-  /** Finished means nobody waiting and nobody claimed. */
+  /** Finished means none waiting and none claimed. */
   readonly finishCountsClaimed: boolean;
   /** Claims in a living worker's name that it does not know are taken apart. */
   readonly rescueUnknown: boolean;

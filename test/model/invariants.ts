@@ -14,7 +14,7 @@ export function brokenIn({ table, mails, processes }: World): string | null {
       return 'the row says not sent and the relay took it';
     }
     if (table.onUnconfirmed === 'hold' && copies > 1) return 'a second mail although the campaign holds';
-    if (table.status === 'finished' && row.state !== 2) return 'finished while somebody is not done';
+    if (table.status === 'finished' && row.state !== 2) return 'finished while a recipient is not done';
     if (row.state === 1 && table.claims[row.claim]?.open !== true)
       return 'a claimed row without an open claim';
   }

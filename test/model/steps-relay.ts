@@ -36,7 +36,7 @@ function handOver(world: World, worker: number, process: Process, held: Held, ro
       held: { ...held, next: held.next + 1 },
       wire: { ...process.wire, [row]: 1 },
     }),
-    ...(own ? {} : { broken: 'a row is handed over by somebody who does not own it' }),
+    ...(own ? {} : { broken: 'a row is handed over by a worker that does not own it' }),
   };
 }
 

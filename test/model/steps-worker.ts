@@ -114,7 +114,7 @@ export function* recording(
     held === null || !statement.held || statement.close
       ? null
       : { ...held, mark: Math.max(held.mark, statement.mark), recorded };
-  // Rows of a claim that was taken away: their results are dropped, what is on the wire is nobody's any more.
+  // Rows of a claim that was taken away: their results are dropped, what is on the wire is unowned from then on.
   const lost = held !== null && !statement.held;
   yield {
     what: `worker ${worker} hears that its record was done`,

@@ -39,12 +39,12 @@ export interface Table {
   readonly maxAttempts: number;
 }
 
-const NOBODY = Object.fromEntries(COUNTED.map((place) => [place, 0])) as Counters;
+const ALL_ZERO = Object.fromEntries(COUNTED.map((place) => [place, 0])) as Counters;
 
 export const ABSENT: Row = { there: false, state: 0, claim: -1, back: false, maybeSent: 0, outcome: null };
 
 export function emptyTable(policy: Pick<Table, 'onUnconfirmed' | 'maxAttempts'>): Table {
-  return { rows: [], claims: [], alive: [], counters: NOBODY, status: 'running', ...policy };
+  return { rows: [], claims: [], alive: [], counters: ALL_ZERO, status: 'running', ...policy };
 }
 
 /** Where a row counts. */
@@ -56,7 +56,7 @@ function placeOf(row: Row): Place {
 
 /** What counting the rows gives: the truth that the counters must be. */
 export function counted(rows: readonly Row[]): Counters {
-  const counters = { ...NOBODY };
+  const counters = { ...ALL_ZERO };
   for (const row of rows) if (row.there) counters[placeOf(row)]++;
   return counters;
 }

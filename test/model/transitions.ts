@@ -17,7 +17,7 @@ import {
  */
 
 /**
- * What a worker says about one row: an outcome, or why it goes back: the relay deferred it, nobody knows whether it was
+ * What a worker says about one row: an outcome, or why it goes back: the relay deferred it, it is unknown whether it was
  * taken, it was never handed over.
  */
 export type Kind = Exclude<Outcome, 'suppressed'> | 'deferred' | 'doubt' | 'released';
@@ -117,7 +117,7 @@ function moved(counters: Counters, results: readonly Result[]): Counters {
   return after;
 }
 
-/** Rows of a claim that wait for their domain's turn. When nobody else is in it the claim is over. */
+/** Rows of a claim that wait for their domain's turn. When no other recipient is in it the claim is over. */
 export function putBackForTurns(table: Table, number: number, rows: readonly number[]): Table {
   const owned = rows.filter((row) => {
     const { state, claim: of } = table.rows[row] as Row;
@@ -136,7 +136,7 @@ export function bury(table: Table, worker: number): Table {
 
 export interface Rescued {
   readonly table: Table;
-  /** Rows that nobody can tell about. */
+  /** Rows in doubt. */
   readonly ambiguous: readonly number[];
   readonly taken: number;
 }
@@ -159,13 +159,13 @@ export function rescue(table: Table, number: number, guards: Guards = ALL_GUARDS
   return { table: { ...write(table, changes), claims }, ambiguous, taken: changes.size };
 }
 
-/** What a rescue makes of a row in doubt: it goes back, or ends where nobody may get a second mail. */
+/** What a rescue makes of a row in doubt: it goes back, or ends where no second mail may be sent. */
 function doubtOf(table: Table, row: Row): Kind {
   const ends = table.onUnconfirmed === 'hold' || table.status === 'cancelled';
   return ends || row.maybeSent + 1 >= table.maxAttempts ? 'unconfirmed' : 'doubt';
 }
 
-/** Ends the campaign when the counters say that nobody is left. */
+/** Ends the campaign when the counters say that no recipient is left. */
 export function finish(table: Table, guards: Guards = ALL_GUARDS): Table {
   const { waiting, retrying, claimed } = table.counters;
   const left = waiting + retrying + (guards.finishCountsClaimed ? claimed : 0);

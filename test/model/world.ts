@@ -4,10 +4,10 @@ import type { Result } from './transitions.ts';
 
 /**
  * Workers, their statements on the way to the database and back, the relay, and everything that may happen between any
- * two of their steps. A worker that is frozen is one that nobody lets take a step; so there is no event for it.
+ * two of their steps. A worker that is frozen is one that takes no step; so there is no event for it.
  *
  * A statement is issued, then done by the database or lost on the way, then its answer is heard or lost. All three may lie
- * far apart: a statement can be done after its worker has died, after its rows were given to somebody else.
+ * far apart: a statement can be done after its worker has died, after its rows were given to another worker.
  */
 
 /** What a worker holds: one claim. Real workers hold two, one ahead; the window over both is kept by holding.ts. */
@@ -67,7 +67,7 @@ export interface World {
   readonly mails: readonly number[];
   /** Bytes of a mail without an owner, which the relay may still take: by row. */
   readonly adrift: readonly number[];
-  /** Statements that nobody waits for any more and that the database may still do. */
+  /** Statements whose caller has gone and that the database may still do. */
   readonly astray: readonly Statement[];
   readonly left: Budget;
 }
@@ -145,7 +145,7 @@ export function strayed(world: World, worker: number): World {
   return statement === null || statement.done ? world : { ...world, astray: [...world.astray, statement] };
 }
 
-/** The results of a statement of which nobody knows whether it was done come first in the next one. */
+/** The results of a statement that may or may not have been done come first in the next one. */
 export function putBack(world: World, worker: number): World {
   const { statement, results } = world.processes[worker] as Process;
   return withProcess(world, worker, { results: [...(statement?.results ?? []), ...results] });

@@ -199,7 +199,7 @@ describe('connections', () => {
     expect(relay.peers).toHaveLength(4);
   });
 
-  test('a relay that allows fewer connections gets fewer; nobody is refused for it', async () => {
+  test('a relay that allows fewer connections gets fewer; no mail is refused for it', async () => {
     let live = 0;
     const relay = await scripted(async (peer) => {
       if (live >= 2) {
@@ -378,7 +378,7 @@ describe('the end', () => {
     await client.close();
   });
 
-  test('a relay that never says goodbye does not hold anyone up', async () => {
+  test('a relay that never answers QUIT delays nothing', async () => {
     const relay = await scripted(async (peer) => {
       await greet(peer);
       await obey(peer, (command) => (command === 'QUIT' ? '250-wait' : agree(command)));

@@ -57,7 +57,7 @@ async function run(
 
 /**
  * What has to hold whatever a relay does: what is sent was taken once; what is said not to be sent, or refused, was not
- * taken; what is ambiguous was taken at most once. And nobody is refused for what the relay did to the connection.
+ * taken; what is ambiguous was taken at most once. And no recipient is rejected for what the relay did to the connection.
  */
 function check({ briefs, seen }: Run, what: string): void {
   briefs.forEach((outcome, i) => {

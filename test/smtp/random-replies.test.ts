@@ -21,7 +21,7 @@ interface Run {
   readonly ledger: Ledger;
 }
 
-/** Hands everybody over at once; a second verdict for a mail throws in deliverAll(), a missing one ends in a timeout. */
+/** Hands all mails over at once; a second verdict for a mail throws in deliverAll(), a missing one ends in a timeout. */
 async function run(mode: ModeName, steps: readonly Step[], connections: number): Promise<Run> {
   const ledger = new Ledger();
   const relay = await startScript(randomRelay(steps, OFFERS[mode], messageOf, ledger));

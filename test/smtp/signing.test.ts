@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => capture.close());
 
-test('what arrives is signed with both keys, and somebody else finds both signatures good', async () => {
+test('what arrives is signed with both keys, and an independent verifier finds both signatures good', async () => {
   const composer = compileMessage({
     campaignId: 1,
     source: {

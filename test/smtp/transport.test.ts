@@ -47,7 +47,7 @@ describe('the nodemailer transport', () => {
     transporter.close();
   });
 
-  test('fails like nodemailer’s own when nobody was accepted, and says what is in doubt', async () => {
+  test('fails like nodemailer’s own when no recipient was accepted, and says what is in doubt', async () => {
     const server = await captureServer({ policy: () => ({ at: 'final', reply: '554 5.7.1 spam' }) });
     const refusing = createTransport(createSmtpTransport(server.url));
     const refused = await refusing

@@ -7,7 +7,7 @@ import {
 } from 'playwright-core';
 import { chromiumPath } from './chromium.ts';
 
-/** A browser that asks nobody for updates, and that root may start. Its profile is new and goes with it. */
+/** A browser that asks for no updates, and that root may start. Its profile is new and goes with it. */
 export async function startBrowser(): Promise<Browser> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) {

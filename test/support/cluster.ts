@@ -9,7 +9,7 @@ import { dataOf, type Home, resolveHome } from '../../src/embedded/home.ts';
 import { run } from '../../src/embedded/run.ts';
 import { makeScratch, removeScratch } from './scratch.ts';
 
-/** A database server of a test's own, for faults that would be everybody's. */
+/** A database server of a test's own, for faults that would reach every test. */
 export interface OwnServer {
   readonly scratch: string;
   readonly url: string;
@@ -51,7 +51,7 @@ export interface Standby {
   readonly url: string;
   readonly port: number;
   readonly database: Database;
-  /** From now on it gets nothing more, and nobody waits for it: it is asynchronous, and late. */
+  /** From now on it gets nothing more, and no commit waits for it: it is asynchronous, and late. */
   fallBehind(): Promise<void>;
   /** Ends the recovery: it takes writes from now on. */
   promote(): Promise<void>;
@@ -96,7 +96,7 @@ export async function startStandby(server: OwnServer): Promise<Standby> {
     port,
     database,
     fallBehind: async () => {
-      // In this order no commit ever waits for somebody who does not listen.
+      // In this order no commit ever waits for a standby that does not listen.
       await settle(server.database, `alter system reset synchronous_standby_names`);
       await expect
         .poll(async () => await syncStates(server.database), { timeout: 10_000, interval: 20 })
@@ -138,7 +138,7 @@ async function control(home: Home, data: string, command: string, ...args: strin
   if (result.status !== 0) throw new Error(`pg_ctl ${command}: ${result.output}`);
 }
 
-/** A port of this machine that nobody listens on. */
+/** A port of this machine that no server listens on. */
 export async function freePort(): Promise<number> {
   const server = net.createServer();
   return await new Promise((resolve, reject) => {

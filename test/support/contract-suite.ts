@@ -56,7 +56,7 @@ export async function contractSuite(
   });
 }
 
-/** The design's own bound with as many in flight as its consumers have here; everybody where it gives none. */
+/** The design's own bound with as many in flight as its consumers have here; all people where it gives none. */
 function twiceAtMost({ relay }: Stage, { twiceAtMost: bound }: Design, killed: CrashRun['killed']): number {
   // It opens no connection before the first mail.
   const { capacity } = mailHand(relay);
@@ -80,7 +80,7 @@ function suite(design: Design, stage: () => Stage): void {
     expect(design.tiers.length).toBeGreaterThan(0);
   });
 
-  test('everybody gets one right mail; refusals are tried again or named', { timeout }, async () => {
+  test('every person gets one right mail; refusals are tried again or named', { timeout }, async () => {
     const run = await runCampaign(stage(), line, {
       people,
       delayMs: 0,
@@ -98,25 +98,25 @@ function suite(design: Design, stage: () => Stage): void {
       expect(count(fate)).toBeGreaterThan(0);
     expect(run.seen).toMatchObject({ wrong: 0, why: null, duplicated: 0, ...refused });
     expect(run.seen.read).toBe(run.seen.accepted);
-    // Without a queue nobody remembers who was refused for now.
+    // Without a queue no record of deferred people is kept.
     expect(run.seen.lost).toBe(design.broker === 'none' ? count('temporary') : 0);
     // Who used up the attempts is a dead letter as well.
     if (run.deadLetters !== null) expect(run.deadLetters).toBe(count('permanent') + count('stubborn'));
   });
 
   if (design.broker !== 'none') {
-    test('hands everybody out without mail too', { timeout }, async () => {
+    test('hands every person out without mail too', { timeout }, async () => {
       const run = await runQueue(stage(), line, people, PATIENCE_MS);
       expect(run.consumePerSecond).toBeGreaterThan(0);
     });
 
-    test('after a kill -9 of the publisher everybody can be published again', { timeout }, async () => {
+    test('after a kill -9 of the publisher every person can be published again', { timeout }, async () => {
       const after = design.afterPublisherKilled ?? 'again';
       const run = await runPublisherCrash(stage(), line, PUBLISHED);
       expect(run.wrong).toBe(0);
       if (after !== 'loses') expect(run.lost).toBe(0);
       if (after === 'once') expect(run.duplicated).toBe(0);
-      // Whom the first one had published, and nobody else.
+      // Those that the first one had published, and no others.
       else expect(run.duplicated).toBeGreaterThan(0);
       expect(run.duplicated).toBeLessThanOrEqual(PUBLISHED.after);
     });
@@ -125,10 +125,10 @@ function suite(design: Design, stage: () => Stage): void {
   test('after a kill -9 of the consumer it is as it says', { timeout }, async () => {
     const after = design.afterConsumerKilled ?? 'resumes';
     const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
-    const everybody = crowd(stage(), 'consumer');
-    const run = await runCrash(stage(), line, 'consumer', { people: everybody, delayMs, patienceMs });
+    const all = crowd(stage(), 'consumer');
+    const run = await runCrash(stage(), line, 'consumer', { people: all, delayMs, patienceMs });
     expect(run.wrong).toBe(0);
-    expect(run.before).toBeLessThan(everybody);
+    expect(run.before).toBeLessThan(all);
     expect(run.consumersStarted).toBeGreaterThan(0);
     if (after === 'resumes') expect(run).toMatchObject({ lost: 0, stuck: 0 });
     expect(run.duplicated).toBeLessThanOrEqual(twiceAtMost(stage(), design, 'consumer'));
@@ -139,17 +139,17 @@ function suite(design: Design, stage: () => Stage): void {
       expect(run.duplicated).toBeGreaterThanOrEqual(run.before);
     }
     // What was in hand and no more: those who were still in the queue are not touched by a consumer's end.
-    if (after === 'loses') expect(run.lost + run.stuck).toBeLessThan(everybody / 2);
+    if (after === 'loses') expect(run.lost + run.stuck).toBeLessThan(all / 2);
   });
 
   if (design.broker !== 'none') {
     test('after a kill -9 of the broker it is as it says', { timeout }, async () => {
       const after = design.afterBrokerKilled ?? 'resumes';
       const patienceMs = after === 'stuck' ? STUCK_PATIENCE_MS : PATIENCE_MS;
-      const everybody = crowd(stage(), 'broker');
-      const run = await runCrash(stage(), line, 'broker', { people: everybody, delayMs, patienceMs });
+      const all = crowd(stage(), 'broker');
+      const run = await runCrash(stage(), line, 'broker', { people: all, delayMs, patienceMs });
       expect(run.wrong).toBe(0);
-      expect(run.before).toBeLessThan(everybody);
+      expect(run.before).toBeLessThan(all);
       if (after === 'resumes') expect(run).toMatchObject({ lost: 0, stuck: 0 });
       // What was in hand when the result could not be written, and no more.
       if (after === 'stuck') expect(run).toMatchObject({ lost: 0 });

@@ -24,7 +24,7 @@ export interface Scene {
   cliThroughProxy(...args: string[]): Promise<CliProcess>;
   /** One number that a statement gives. */
   number(statement: string, values?: readonly unknown[]): Promise<number>;
-  /** What must be true when everything has come to its end, whoever died on the way. */
+  /** What must be true when everything has come to its end, whichever process died on the way. */
   whole(campaignId: number, people: number, deaths: number): Promise<Truth>;
   /** Ends the processes and everything else; also after a test that failed. */
   end(): Promise<void>;

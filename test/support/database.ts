@@ -9,7 +9,7 @@ export interface FreshDatabase {
   readonly url: string;
   readonly database: Database;
   readonly pool: pg.Pool;
-  /** Closes the pool and drops the database, whoever else is still connected to it. */
+  /** Closes the pool and drops the database, even while others are still connected to it. */
   drop(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Answer, Design, Person, Place } from '../../bench/contract.ts';
 
 /** People of a run, in batches, as the driver gives them to a design. */
-export async function* someone(count: number, batch = 100): AsyncGenerator<readonly Person[]> {
+export async function* somePeople(count: number, batch = 100): AsyncGenerator<readonly Person[]> {
   for (let from = 1; from <= count; from += batch) {
     const size = Math.min(batch, count - from + 1);
     yield Array.from({ length: size }, (_, index) => personOf(from + index));

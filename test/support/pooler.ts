@@ -27,7 +27,7 @@ export const poolerThere = isInstalled(PROGRAM) || (process.env.CI !== undefined
 
 /**
  * Starts PgBouncer in transaction mode: each transaction gets whatever server connection is free, and server connections are
- * closed after a second of idleness, so that nothing of a session is there the next time. Whoever comes is logged in as the
+ * closed after a second of idleness, so that nothing of a session is there the next time. A client is logged in as the
  * URL's user.
  */
 export async function startPooler(url: string): Promise<Pooler> {

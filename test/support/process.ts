@@ -11,7 +11,7 @@ const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/sendstate-test
 export interface CliOptions {
   /** Added to an environment that names nothing: no database, no relay, nothing of the test runner's. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Default: an empty directory, so that nobody's .env is read. */
+  /** Default: an empty directory, so that no .env is read. */
   readonly cwd?: string;
   /** Written to standard input, which is then closed. Default: closed at once. */
   readonly input?: string | Buffer;
@@ -86,7 +86,7 @@ export class CliProcess {
     });
   }
 
-  /** Nobody reads its stdout any more: the next write finds a broken pipe. */
+  /** Its stdout has no reader any more: the next write finds a broken pipe. */
   closeOutput(): void {
     this.#child.stdout?.destroy();
   }
@@ -134,7 +134,7 @@ export async function startCli(args: readonly string[], options: CliOptions = {}
     },
     stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'],
   });
-  // Whoever does not read its input closes the pipe; that is its good right.
+  // A program that does not read its input closes the pipe; that is its good right.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(options.input);
   const cli = new CliProcess(child);

@@ -2,7 +2,7 @@ import type { CampaignRun } from '../../bench/campaign-run.ts';
 import type { BrokerName, Tier } from '../../bench/contract.ts';
 import type { Raw, RawLine } from '../../bench/raw.ts';
 
-/** Figures that nobody measured: rates by line, to see what the report makes of them. */
+/** Figures that were not measured: rates by line, to see what the report makes of them. */
 export interface MadeUp {
   /** Mails a second, round by round. */
   readonly campaign: Readonly<Record<string, readonly number[]>>;
@@ -111,7 +111,7 @@ export function rawFigures({
 }
 
 function run(line: string, people: number, delayMs: number, rate: number, bytes: number | null): CampaignRun {
-  const nobody = { publisher: 1, consumer: 1, broker: 1, sink: 1 };
+  const ones = { publisher: 1, consumer: 1, broker: 1, sink: 1 };
   return {
     line,
     people,
@@ -121,8 +121,8 @@ function run(line: string, people: number, delayMs: number, rate: number, bytes:
     endedSeconds: people / rate,
     mailsPerSecond: rate,
     drainPerSecond: rate * (4 / 3),
-    cpuSeconds: nobody,
-    memoryMb: nobody,
+    cpuSeconds: ones,
+    memoryMb: ones,
     writtenBytes: null,
     deviceBytes: bytes === null ? null : bytes * people,
     walBytes: null,

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** A new directory that other accounts can pass through, so that a server which root starts as somebody else can live in it. */
+/** A new directory that other accounts can pass through, so that a server which root starts as another account can live in it. */
 export async function makeScratch(name: string): Promise<string> {
   const scratch = await mkdtemp(path.join(tmpdir(), `sendstate-${name}-`));
   await chmod(scratch, 0o711);

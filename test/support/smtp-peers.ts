@@ -169,7 +169,7 @@ nowhere:
   );
 }
 
-/** OpenSMTPD in a root directory of its own; what it takes it tries to relay to a port where nobody listens. */
+/** OpenSMTPD in a root directory of its own; what it takes it tries to relay to a port where no server listens. */
 export async function startOpenSmtpd(): Promise<RealPeer> {
   const smtpd = program('opensmtpd', '/usr/sbin/smtpd');
   const port = await freePort();
@@ -317,7 +317,7 @@ function listens(port: number): Promise<boolean> {
 }
 
 /**
- * A free port below the range from which the system gives ports to everybody else (32768 and up on Linux), because it
+ * A free port below the range from which the system gives ports to all others (32768 and up on Linux), because it
  * has to stay free until the server has started.
  */
 async function freePort(): Promise<number> {

@@ -14,7 +14,7 @@ export interface Truth {
   readonly denied: string[];
   /** Rows in send_state 1. */
   readonly stuck: number;
-  /** Claims that nobody closed. */
+  /** Claims that were not closed. */
   readonly open: number;
   /** Rows in doubt: handed over once or more without a reply. */
   readonly doubtful: number;

@@ -72,7 +72,7 @@ const TABLE: Record<string, readonly Row[]> = {
     [LATE, '455 parameters', later],
     [LATE, '499 odd', later],
   ],
-  'before a recipient was named nobody is charged': [
+  'before a recipient was named no recipient is charged': [
     [['mail'], '450 4.2.0 busy', backoff],
     [['mail'], '451 4.7.1 greylisted', backoff],
     [['mail'], '452 4.3.1 Insufficient system storage', backoff],
@@ -191,7 +191,7 @@ describe('without a reply', () => {
     DELIVERY_CODES.timeout,
     DELIVERY_CODES.connection,
     DELIVERY_CODES.aborted,
-  ])('%s: the connection is in trouble, nobody is charged', (code) => {
+  ])('%s: the connection is in trouble, no recipient is charged', (code) => {
     expect(classify({ kind: 'not-sent', code, why: 'x' })).toEqual(backoff);
   });
 
@@ -205,7 +205,7 @@ describe('without a reply', () => {
     },
   );
 
-  test('what no mail of the campaign can do is nobody’s address', () => {
+  test('what no mail of the campaign can do is not the fault of an address', () => {
     const delivery = (code: string): Delivery => ({ kind: 'not-sent', code, why: 'because' });
     expect(classify(delivery(DELIVERY_CODES.tooBig))).toEqual(refused);
     expect(classify(delivery(DELIVERY_CODES.senderNeedsSmtputf8))).toEqual(sender);

@@ -29,7 +29,7 @@ function told(config: Config): Record<string, string | undefined> {
 }
 
 describe('who is heard', () => {
-  test('nobody said anything: the embedded database beside us, and no relay', () => {
+  test('nothing is configured: the embedded database beside us, and no relay', () => {
     const config = loadConfig({ env: {}, cwd });
     expect(told(config)).toEqual({
       database: undefined,
@@ -82,7 +82,7 @@ describe('who is heard', () => {
     });
   });
 
-  test('.env that is a directory is somebody else’s', async () => {
+  test('.env that is a directory belongs to another tool', async () => {
     await mkdir(path.join(cwd, '.env'));
     expect(loadConfig({ env: {}, cwd }).envFile).toBeUndefined();
   });
@@ -99,7 +99,7 @@ describe('who is heard', () => {
   });
 });
 
-test('nobody can change it', () => {
+test('it cannot be changed', () => {
   const config = loadConfig({ env: { SMTP_URL: 'smtp://mail.example' }, cwd });
   expect([config, config.embedded, config.relays].map((part) => Object.isFrozen(part))).toEqual([
     true,

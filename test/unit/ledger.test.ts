@@ -95,7 +95,7 @@ class Campaign {
     if (this.#open === null && this.holding.wantsStatement) this.#open = this.holding.takeBatch(limit);
   }
 
-  /** `unknown`: it has committed, and nobody was told. */
+  /** `unknown`: it has committed, and the caller was not told. */
   settle(how: 'commit' | 'fail' | 'unknown'): void {
     if (this.#open === null) return;
     const held = how === 'fail' ? new Set<number>() : this.#durable.write(this.#open);

@@ -32,7 +32,7 @@ test('a relay, a deliverer, a deliverer with a name: one of them, or several in 
   ]);
 });
 
-test('what was handed in is aborted with the others, and closed by whoever made it', async () => {
+test('what was handed in is aborted with the others, and closed by its maker', async () => {
   const postman = new Postman();
   const relays = openRelays({ relay: [postman, ...parseRelays('smtp://127.0.0.1:2525')] });
   relays.abort();

@@ -53,7 +53,7 @@ describe('the text that is made from the html', () => {
     expect(textOf(source, { url: '#x', shown: 'here' })).toBe('here kim@example.com up');
   });
 
-  it('is converted once for everybody where values cannot matter', () => {
+  it('is converted once for every recipient where values cannot matter', () => {
     const row = (vars: Row['vars']): Row => ({ address: 'kim@example.com', vars });
     const simple =
       '<p>안녕 {{name}} {{#if n}}<b>{{n}}</b>{{else}}nothing{{/if}}, <a href="{{url}}">here</a></p>';

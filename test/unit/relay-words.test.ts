@@ -18,7 +18,7 @@ describe('what people are told of a relay', () => {
   test('that it works again, that it refuses us', () => {
     expect(wordsOf({ ...relay, several: true, breaker: CLOSED })).toBe('The relay mx1 works again.');
     expect(wordsOf({ ...relay, several: false, breaker: OPEN, misconfigured: '535 no' })).toMatch(
-      /^The relay refuses us: 535 no\. Nobody fails for it/,
+      /^The relay refuses us: 535 no\. No recipient fails for it/,
     );
   });
 

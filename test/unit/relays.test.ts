@@ -41,7 +41,7 @@ const breakDown = (relays: Relays, one: Gate, verdict: Verdict = { kind: 'backof
   }
 };
 
-/** Hands over until nobody has room; which gate got how many. */
+/** Hands over until no gate has room; which gate got how many. */
 function fill(relays: Relays, gates: readonly Gate[], most = Number.POSITIVE_INFINITY): number[] {
   const got = gates.map(() => 0);
   const before = gates.reduce((sum, { inFlight }) => sum + inFlight, 0);
@@ -56,7 +56,7 @@ function fill(relays: Relays, gates: readonly Gate[], most = Number.POSITIVE_INF
 }
 
 describe('weights', () => {
-  test('hold at every moment to less than a round, whoever answers when', () => {
+  test('hold at every moment to less than a round, in whatever order the replies come', () => {
     const weights = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 2, maxLength: 6 });
     fc.assert(
       fc.property(weights, fc.infiniteStream(fc.nat(1000)), (shares, order) => {
@@ -70,7 +70,7 @@ describe('weights', () => {
             gates.reduce((sum, { inFlight }) => sum + inFlight, 0),
           );
           if (next === null) {
-            // All are busy, or the one whose turn it is: somebody answers.
+            // All are busy, or the one whose turn it is: one of them answers.
             const busy = gates.filter(({ inFlight }) => inFlight > 0);
             back(relays, busy[(order.next().value ?? 0) % busy.length] as Gate);
             continue;
@@ -196,7 +196,7 @@ describe('a campaign whose sender is refused', () => {
     const other = () => undefined;
     relays.join(other);
     expect(fill(relays, gates, 4)).toEqual([0, 4]);
-    // Somebody else's mails still go through both.
+    // Another campaign's mails still go through both.
     const theirs = relays.next(other, 0);
     expect(theirs).toBe(one);
     for (let i = 0; i < 4; i++) back(relays, two);
@@ -288,7 +288,7 @@ describe('more campaigns than places', () => {
     [[1, 1], 3],
     [[2, 1], 7],
   ])(
-    'relays of %j, %i campaigns: everybody gets the same, whoever is answered first',
+    'relays of %j, %i campaigns: all get the same, in whatever order the replies come',
     (capacities, campaigns) => {
       const { answer, sent } = busy(capacities, campaigns);
       for (let i = 0; i < 100 * campaigns; i++) answer(0);
@@ -322,7 +322,7 @@ describe('rates', () => {
     expect(tokens.asked).toBe(1);
   });
 
-  test('campaigns take turns where mails are rationed, whoever asks first', () => {
+  test('campaigns take turns where mails are rationed, whichever asks first', () => {
     const tokens = bucket(0);
     const { relays } = house({ rate: 10, tokens, capacity: 50 });
     relays.leave(ME);

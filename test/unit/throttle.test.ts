@@ -60,14 +60,14 @@ describe('the limit', () => {
     expect(throttle.limit).toBe(FLOOR);
   });
 
-  test('rises only while somebody is held back by it', () => {
+  test('rises only while a mail is held back by it', () => {
     const cut = slowed(UNLIMITED, window({ taken: 100, complaints: 5 }));
     expect(windowEnded(cut, window({ taken: 20 })).limit).toBe(50);
     expect(windowEnded(cut, window({ taken: 50, heldBack: true })).limit).toBe(62.5);
     expect(windowEnded(cut, window({ taken: 50, heldBack: true, complaints: 1 })).limit).toBe(50);
   });
 
-  test('is forgotten after a minute in which it held nobody back', () => {
+  test('is dropped after a minute in which it held no mail back', () => {
     let throttle: Throttle = slowed(UNLIMITED, window({ taken: 100, complaints: 5 }));
     for (let i = 1; i < FORGOTTEN_AFTER_SECONDS; i++) throttle = windowEnded(throttle, window({ taken: 1 }));
     expect(throttle.limit).toBe(50);
@@ -115,7 +115,7 @@ class Overrun {
     this.gate = new Gate(relay, null, { changed: () => undefined, paced: () => undefined }, () => this.now);
   }
 
-  /** As a worker with more mails than anybody could send: hands over what the gate lets, at every millisecond. */
+  /** As a worker with more mails than could be sent: hands over what the gate lets, at every millisecond. */
   run(seconds: number): { perSecond: number; refused: number } {
     const [until, taken, refused] = [this.now + seconds * 1000, this.taken, this.refused];
     while (this.now < until) {

@@ -147,7 +147,7 @@ describe('masked addresses', () => {
     ['김철수@예시.한국', '김…@예시.한국'],
     ['"a b"@example.com', 'a…@example.com'],
     ['to=a@b.c,d@e.f;', 'to=a@b.c,d@e.f;'.replace('to=a@', 't…@').replace('d@', 'd…@')],
-    ['nobody here', 'nobody here'],
+    ['unknown here', 'unknown here'],
     ['@example.com', '@example.com'],
   ])('%s', (text, shown) => {
     expect(masked(text)).toBe(shown);

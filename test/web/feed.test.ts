@@ -88,7 +88,7 @@ test('the whole state first, then only what has changed', async () => {
   expect(told[2]).toEqual(['change', { 1: null }]);
 });
 
-test('nothing is said while nothing changes, and nothing is asked while nobody looks', async () => {
+test('nothing is said while nothing changes, and nothing is asked while there is no viewer', async () => {
   const now = { snapshot: snapshot(campaign(1, 5)), looks: 0, watched: [] };
   const feed = feedOver(now);
   expect(now.looks).toBe(0);
@@ -98,7 +98,7 @@ test('nothing is said while nothing changes, and nothing is asked while nobody l
   end();
   expect(feed.viewers).toBe(0);
   const looks = now.looks;
-  // Whoever comes later is asked for anew; between the two there was at most the look that was under way.
+  // For a later viewer there is a new query; between the two there was at most the look that was under way.
   await new Promise((resolve) => setTimeout(resolve, 60));
   expect(now.looks).toBeLessThanOrEqual(looks + 1);
 });
@@ -164,7 +164,7 @@ test('one who comes alone while it was lost starts the loop again', async () => 
   await expect.poll(() => second.told.map(([event]) => event)).toEqual(['database', 'database', 'state']);
 });
 
-test('at the end every stream ends, and whoever comes after it is turned away', async () => {
+test('at the end every stream ends, and a later viewer is refused', async () => {
   const feed = feedOver({ snapshot: snapshot(campaign(1, 5)), looks: 0, watched: [] });
   const first = viewer(feed, 1);
   feed.close();
@@ -193,7 +193,7 @@ test('one who does not read is cut off instead of remembered', async () => {
   await body?.cancel();
 });
 
-test('what somebody else’s campaign has is not in the pieces of this one', () => {
+test('what another campaign has is not in the pieces of this one', () => {
   const both = {
     ...snapshot(campaign(1, 1), campaign(2, 2)),
     failures: [

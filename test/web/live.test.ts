@@ -202,7 +202,7 @@ test('a database that refuses, is cut or goes silent is said to all; the server 
   const page = await asking(`${served.url}/campaigns/${name}`, { headers: { accept: 'text/html' } });
   expect(page.status).toBe(503);
   expect(page.body).toContain('http-equiv="refresh"');
-  // Whoever comes now is told so, without waiting.
+  // A viewer that comes now is told so, without waiting.
   const late = await watch(campaignId);
   await expect.poll(() => late.heard.map(({ event }) => event)).toEqual(['database', 'state']);
   link.accept();
@@ -271,7 +271,7 @@ test('the role of docs/web.md is enough to look at everything, and for nothing e
   }
 });
 
-test('the command: a URL to read, a token that appears nowhere, and an end at once while somebody watches', async () => {
+test('the command: a URL to read, a token that appears nowhere, and an end at once while a viewer watches', async () => {
   const token = '0123456789abcdef0123456789abcdef';
   const cwd = await makeScratch('serve');
   try {

@@ -67,7 +67,7 @@ describe('every answer', () => {
       'x-frame-options': 'DENY',
     });
     expect(headers['access-control-allow-origin']).toBeUndefined();
-    // Assets hold nothing of anybody and are asked about each time; the rest is kept nowhere.
+    // Assets hold no data and are asked about each time; the rest is kept nowhere.
     expect(headers['cache-control']).toBe(path.startsWith('/assets/') ? 'no-cache' : 'no-store');
   });
 
@@ -200,7 +200,7 @@ describe('with a token, at any address', () => {
     expect(login.headers.location).toBe('/');
   });
 
-  test('another site cannot log somebody in', async () => {
+  test('another site cannot log a browser in', async () => {
     const headers = { ...FORM, origin: 'https://evil.example' };
     const login = await asking(`${closed.url}/login`, { method: 'POST', headers, body: `token=${TOKEN}` });
     expect(login.status).toBe(403);
@@ -229,7 +229,7 @@ describe('with a token, at any address', () => {
     expect(await asking(`${closed.url}/readyz`)).toMatchObject({ status: 200, body: '{"ok":true}' });
   });
 
-  test('an error that nobody foresaw says nothing to the viewer, and no stack to anybody', async () => {
+  test('an unexpected error says nothing to the viewer, and shows no stack', async () => {
     const headers = { authorization: `Bearer ${TOKEN}` };
     const { status, body } = await asking(`${closed.url}/broken?address=kim@example.com`, { headers });
     expect(status).toBe(500);
@@ -311,7 +311,7 @@ describe('buttons', () => {
       asking(`${open.url}/api/campaigns/${path}`, { method: 'POST', headers: own });
     expect(await post(`${spring.name}/resume`)).toMatchObject({ status: 200 });
     expect(await statusOf(open, spring.name)).toBe('running');
-    const unknown = await post('nobody/pause');
+    const unknown = await post('absent/pause');
     expect(unknown.status).toBe(404);
     expect(JSON.parse(unknown.body)).toMatchObject({ code: 'campaign-unknown', hint: expect.any(String) });
     expect((await post(`${spring.name}/explode`)).status).toBe(404);
@@ -385,8 +385,8 @@ describe('masked', () => {
         expect(status).toBe(403);
         expect(body).not.toContain('Person');
       }
-      const missing = await asking(`${site.url}/api/campaigns/${name}/preview?as=nobody.at.all@example.com`);
-      expect(missing.body).not.toContain('nobody.at.all@');
+      const missing = await asking(`${site.url}/api/campaigns/${name}/preview?as=absent.person@example.com`);
+      expect(missing.body).not.toContain('absent.person@');
     } finally {
       await site.end();
     }
@@ -415,7 +415,7 @@ describe('the preview', () => {
     expect(body).toContain('<p>Dear Person 1</p><img src="data:image/png;base64,AP8="><img src="cid:other">');
   });
 
-  test('of somebody who is not there', async () => {
+  test('of an absent recipient', async () => {
     const { status, body } = await asking(
       `${open.url}/api/campaigns/${spring.name}/preview?as=nobody@example.com`,
     );
@@ -452,7 +452,7 @@ describe('the choice of a language', () => {
 
 test('what goes wrong is said in the language of the page', async () => {
   const headers = { accept: 'text/html', 'accept-language': 'ko' };
-  const { status, body } = await asking(`${open.url}/campaigns/nobody`, { headers });
+  const { status, body } = await asking(`${open.url}/campaigns/absent`, { headers });
   expect(status).toBe(404);
   expect(body).toContain('그런 이름의 캠페인이 없습니다');
   expect(body).not.toContain('There is no campaign');

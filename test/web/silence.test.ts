@@ -26,7 +26,7 @@ afterEach(async () => {
 /** Connections of the server's pool for reading. */
 const POOL = 6;
 
-test('after a failover that told nobody, what hangs at the old database keeps nobody from the new one', async () => {
+test('after a failover without notice, what hangs at the old database keeps no request from the new one', async () => {
   const { name } = await runningCampaign(fresh.database, 3);
   const cli = await startCli(['serve', '--port', '0', '--json'], {
     env: { DATABASE_URL: through(fresh.url, front) },
@@ -42,7 +42,7 @@ test('after a failover that told nobody, what hangs at the old database keeps no
   await expect.poll(() => old.open, { timeout: 20_000 }).toBeGreaterThanOrEqual(POOL);
   front.leadTo(Number(new URL(fresh.url).port));
   const since = performance.now();
-  // Whoever waited for a connection gets one to the new database.
+  // A request that waited for a connection gets one to the new database.
   expect(await hanging).toContain(503);
   expect([await page(), await ready()]).toEqual([200, 200]);
   // Five seconds, and what a slow machine adds.

@@ -1,4 +1,4 @@
-/* The bar: how everybody stands, by outcome; each part with a pattern of its own, and named with its number below. */
+/* The bar: all recipients, by outcome; each part with a pattern of its own, and named with its number below. */
 import { h, keyed, put, t } from './dom.js';
 import { count, percent } from './format.js';
 
@@ -32,7 +32,9 @@ export function drawBar(element, campaign) {
   );
   const words = parts.map(({ key, n }) => `${count(n)} ${t(key)}`).join(', ');
   const label =
-    parts.length === 0 ? t('nobody') : t('progressOf', { share: percent(shareOf(campaign)), parts: words });
+    parts.length === 0
+      ? t('noRecipients')
+      : t('progressOf', { share: percent(shareOf(campaign)), parts: words });
   if (element.getAttribute('aria-label') !== label) element.setAttribute('aria-label', label);
 }
 

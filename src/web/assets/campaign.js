@@ -25,7 +25,7 @@ function drawFigures(campaign) {
   );
   put(
     slot('recipients'),
-    total === 0 ? t('nobody') : t('ofTotal', { done: count(done), total: count(total) }),
+    total === 0 ? t('noRecipients') : t('ofTotal', { done: count(done), total: count(total) }),
   );
   put(slot('failedCount'), count(failedOf(campaign)));
 }

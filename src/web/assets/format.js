@@ -12,7 +12,7 @@ export const count = (n) => whole.format(n);
 
 export const rate = (n) => (n < 10 ? tenth : whole).format(n);
 
-/** 0.999 is 99%: a hundred means everybody. */
+/** 0.999 is 99%: a hundred means every recipient. */
 export const percent = (share) => `${Math.floor(share * 100)}%`;
 
 const UNITS =

@@ -22,7 +22,7 @@ function make({ name }) {
 
 function factsOf(campaign) {
   const { status, total, done, perSecond, secondsLeft, startAt, startedAt, finishedAt } = campaign;
-  const facts = [total === 0 ? t('nobody') : t('ofTotal', { done: count(done), total: count(total) })];
+  const facts = [total === 0 ? t('noRecipients') : t('ofTotal', { done: count(done), total: count(total) })];
   if (total > 0) facts.unshift(percent(shareOf(campaign)));
   if (status === 'running' && perSecond > 0) facts.push(t('perSecond', { n: rate(perSecond) }));
   if (status === 'running' && secondsLeft > 0) facts.push(t('left', { time: duration(secondsLeft) }));

@@ -11,7 +11,7 @@ form?.addEventListener('submit', async (event) => {
   const query = `?as=${encodeURIComponent(form.elements.as.value.trim())}`;
   try {
     const mail = await ask(base + query);
-    // Somebody has asked for another one meanwhile.
+    // Another one was requested meanwhile.
     if (mine !== asked) return;
     for (const field of ['from', 'to', 'subject', 'text']) {
       find('mail').querySelector(`[data-slot="${field}"]`).textContent = mail[field] ?? '';

@@ -101,7 +101,7 @@ export function follow(id, render) {
     cutOff();
     again();
   }, 1_000);
-  // A page that nobody sees costs nothing, and browsers allow six connections to a host.
+  // A page that is hidden costs nothing, and browsers allow six connections to a host.
   document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
   if (!document.hidden) open();
 }

@@ -13,7 +13,7 @@ export const corpus: ReadonlyMap<string, Buffer> = new Map(
     .map((file) => [file, readFileSync(path.join(CORPUS, file))]),
 );
 
-/** Bytes that mean something to CSV, to an encoding, to COPY, or to nobody. */
+/** Bytes that mean something to CSV, to an encoding, to COPY, or to no reader. */
 const TOKENS: readonly Buffer[] = [
   ...['"', '""', ',', ';', '\t', '|', '\r', '\n', '\r\n', ' ', '\0', '\\', '\\N', '\\.', "'", '=', '@'],
   ...['한', '똠', '🙂', '\ufeff', '\ufffd', '\u2028', '\u0301', 'sep=;\r\n', 'email', '이메일', 'x@y.kr'],

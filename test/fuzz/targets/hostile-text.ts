@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** What somebody writes into a field who wants to be more than a value there, whatever that field becomes. */
+/** What an attacker writes into a field to be more than a value there, whatever that field becomes. */
 const PIECES: readonly string[] = [
   ...[
     '\r\n',

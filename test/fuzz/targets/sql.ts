@@ -31,7 +31,7 @@ type Scene = typeof scene extends fc.Arbitrary<infer T> ? T : never;
 
 const TABLES = ['campaign', 'recipient', 'claim', 'worker', 'counter', 'failure', 'timeline', 'pace'];
 
-/** Everything that the verbs write and read, with words that are SQL, CSV and terminal escapes to whoever takes them for such. */
+/** Everything that the verbs write and read, with words that are SQL, CSV and terminal escapes to a reader that takes them for such. */
 async function play({ pool }: Database, line: Line, cwd: string, given: Scene): Promise<void> {
   const { name, reason, subject, rows } = given;
   await pool.query('truncate campaign, recipient, counter, failure cascade');

@@ -101,7 +101,7 @@ const url = fc.oneof(
     weight: 6,
     arbitrary: fc
       .tuple(scheme, user, separator, secret, fc.constant('@'), host, rest)
-      // What stands before the first colon is the name; nobody can tell that it was meant to be secret.
+      // What stands before the first colon is the name; it cannot be told that it was meant to be secret.
       .filter(([, , colon, password]) => colon !== '' || !password.includes(':'))
       .map((parts) => parts.join('')),
   },

@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let stage: Stage;
 let guarded: Stage;
-/** Whoever is asked for a picture by a mail. */
+/** The server that a mail asks for a picture. */
 let elsewhere: { url: string; asked: number; close(): void };
 
 beforeAll(async () => {
@@ -145,7 +145,7 @@ const VIEWS: readonly View[] = [
       return page;
     },
   },
-  { name: 'not found', go: async (options) => await stage.open('/campaigns/nobody', options) },
+  { name: 'not found', go: async (options) => await stage.open('/campaigns/absent', options) },
   { name: 'login', go: async (options) => await guarded.open('/', options) },
 ];
 

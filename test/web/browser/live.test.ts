@@ -115,7 +115,7 @@ test('pause stops the sending, resume goes on, cancel asks first, retry puts bac
   await statusIs('cancelled');
   await eventually(() => countOf(name, 'cancelled')).toBeGreaterThan(1_000);
 
-  // The worker goes on looking; it does not cancel again whoever is put back.
+  // The worker goes on looking; it does not cancel again a requeued recipient.
   await page.getByRole('button', { name: /^Retry cancelled/ }).click();
   await page.getByRole('button', { name: 'Yes, go ahead' }).click();
   await eventually(() => page.locator('#said').textContent()).toMatch(/people wait again\.$/);
