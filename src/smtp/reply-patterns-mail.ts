@@ -6,6 +6,7 @@ export const RECIPIENT_OWN_PATTERNS: readonly ReplyPattern[] = [
     name: 'only-senders-of-its-own',
     words: [
       /resolver rst (?:auth required|sender not|not in allowed)|delivery restriction|only accepting mail from|closed system|approved external addresses/,
+      /\b(?:recipient|group|mailbox|list|user|address)\b.{0,16}\bonly accepts? (?:mail|messages?|email)|\baccepts? (?:mail|messages?|email) from (?:its|known|members|authenticated|internal)|not allowed to post\b/,
     ],
     verdict: 'recipient-rejected',
     temporary: 'recipient-deferred',
@@ -34,7 +35,7 @@ export const RECIPIENT_OWN_PATTERNS: readonly ReplyPattern[] = [
   },
   {
     name: 'recipient-verification',
-    words: [/recipient verify|^callout verification failed/],
+    words: [/recipient verify|^callout verification failed|verify (?:the |this )?(?:recipient|mailbox)/],
     verdict: 'recipient-rejected',
     temporary: 'recipient-deferred',
     example: 'exim-recipient-callout',
@@ -42,7 +43,7 @@ export const RECIPIENT_OWN_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'greylisted',
     words: [
-      /gr[ea]y ?list|whitelisted by this recipient|temporarily denied$|intentional policy rejection|\bgrey rbl\b/,
+      /gr[ea]y ?list|\btriple(?:t)?\b|whitelisted by this recipient|temporarily denied$|intentional policy rejection|\bgrey rbl\b/,
     ],
     verdict: 'recipient-deferred',
     code: /^4/,
@@ -203,6 +204,7 @@ export const PROTOCOL_PATTERNS: readonly ReplyPattern[] = [
       /\b(?:need|use|send|say|valid|issue) (?:\w+ )?(?:mail|rcpt|hello|helo|ehlo)\b|\b(?:mail|rcpt|hello|helo|ehlo)(?: ehlo)?(?: command)? (?:first|required|before|expected)\b|sender (?:not yet given|already (?:given|specified))/,
     ],
     verdict: 'protocol',
+    stages: ['connect', 'banner', 'helo', 'starttls', 'mail', 'rcpt', 'data', 'final'],
     code: /^(?:5(?:0\d|2[01]|5[045])|4)/,
     example: 'postfix-not-implemented',
   },

@@ -140,7 +140,7 @@ export const ACCESS_PATTERNS: readonly ReplyPattern[] = [
     words: [
       /\brelay(?:ing|ed)?\b(?! (?:limit|quota|rate))(?: (?:access|operation|to|from|is|was|mail|msg|for))*.{0,12}\b(?:denied|not (?:be )?(?:permitted|allowed|authori[sz]ed)|rejected|refused|prohibited|disallowed|forbidden)\b/,
       /\b(?:unable|not (?:currently )?(?:permitted|allowed|configured|authori[sz]ed)|isnt allowed|cannot|wont|will not|dont|do not|insecure|unauthorized) (?:to )?(?:mail )?relay/,
-      /\ballowed rcpthosts?\b|credentials for relay|not a gateway\b|cannot deliver mail for|not authorized to send email directly/,
+      /\ballowed rcpthosts?\b|credentials for relay|permissions? to relay|not a gateway\b|cannot deliver mail for|not authorized to send email directly/,
     ],
     verdict: 'configuration',
     example: 'postfix-relay-access-denied',
@@ -153,7 +153,7 @@ export const FAULT_PATTERNS: readonly ReplyPattern[] = [
     name: 'relay-fault',
     words: [
       /queue file|write error|spool file|\bspool\b|queue (?:is )?full|no space left|insufficient (?:disk|system|storage|resources)|space shortage|mail system (?:full|error)|disk full|(?<!(?:recipient|mailbox|user|account|your) )storage full/,
-      /configuration (?:error|problem)|config error|incorrectly configured|local (?:error|problem|configuration|data error)|internal (?:server |resources? )?(?:error|temporar\w*)|\bi o error|operating system error|malfunction/,
+      /configuration (?:error|problem)|config error|internal (?:problem|failure)|\b(?:ldap|database|backend|directory service)\b.{0,24}\b(?:fail\w*|error|unavailable|problem|timed)\b|incorrectly configured|local (?:error|problem|configuration|data error)|internal (?:server |resources? )?(?:error|temporar\w*)|\bi o error|operating system error|malfunction/,
       /lookup (?:error|failure)|name server timeout|out of memory|no (?:system )?resources|resources (?:temporarily )?unavailable|scanner (?:is )?(?:not |un)available|no data saved|could not be saved/,
     ],
     verdict: 'relay-deferred',

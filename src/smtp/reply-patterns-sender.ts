@@ -4,7 +4,7 @@ import { BEFORE_RECIPIENT, type ReplyPattern } from './reply-pattern.ts';
 export const SENDER_ACCOUNT_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'sender-verification',
-    words: [/sender (?:address )?(?:verif|callout)|verify mail ?from/],
+    words: [/sender (?:address )?(?:verif|callout)|verify (?:the |your )?(?:mail ?from|sender)/],
     verdict: 'sender-refused',
     example: 'exim-sender-verify',
   },
@@ -91,7 +91,7 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'reputation',
     words: [
-      /\breputation\b|\bsending mta\b|suspected (?:spam ip|bounce)/,
+      /\breputation\b|\bsender ?score\b|due to (?:\w+ )?abuse\b|\bsending mta\b|suspected (?:spam ip|bounce)/,
       /\babus[e ]\b.{0,16}\b(?:detect|from)|spam abuse|abus detecte|permanently deferred|\bip control\b/,
     ],
     verdict: 'sender-refused',
@@ -111,7 +111,7 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
     words: [
       /\b(?:your|sender|sending|source|connecting)\b.{0,12}\b(?:ip|network|server|address(?= blocked))\b.{0,40}\b(?:block\w*|banned|filtered|refus\w*|reject\w*|not allowed)\b/,
       /\bclient (?:host|address)\b.{0,24}\b(?:rejected|blocked|denied)\b|\b(?:messages|mail) from (?:your ip )?(?:werent|was blocked|has been blocked)|\bip (?:address )?(?:is )?(?:blocked|rejected|banned|blacklisted)\b|from ip address blocked|ip has been (?:temporarily )?blocked/,
-      /not (?:currently )?accept(?:ing|ed)? (?:mail|connections) from|connections? (?:will )?not (?:be )?accepted|your access to|host network not allowed|not allowed to connect|connection (?:denied|rejected)|access to this mail system|blocked automatically/,
+      /not (?:currently )?accept(?:ing|ed)? (?:mail|connections) from|\bnot welcome\b|connections? (?:will )?not (?:be )?accepted|your access to|host network not allowed|not allowed to connect|connection (?:denied|rejected)|access to this mail system|blocked automatically/,
       /\b(?:bad|suspicious|suspected|blocked|banned|dynamic|unauthori[sz]ed)\b.{0,12}\bip\b|\bopen (?:proxy|relay)\b|smtp server of your isp|\b(?:invalid|mismatch\w*)\b.{0,12}\b(?:client )?ip\b|connection refused (?:mx )?mail from/,
     ],
     verdict: 'sender-refused',
@@ -123,7 +123,7 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
     verdict: 'sender-refused',
     code: /^5/,
     stages: ['connect', 'banner', 'helo'],
-    example: 'proofpoint-blocked-ip',
+    example: 'spectrum-refused-connection',
   },
 ];
 
@@ -133,7 +133,7 @@ export const SENDER_PATTERNS: readonly ReplyPattern[] = [
     name: 'sender-address',
     words: [
       /\bsender\b.{0,48}\b(?:reject\w*|denied|refused|blocked|invalid|unauthori[sz]ed|not (?:allowed|valid|permitted|owned|same|logged|in my)|unverified|does(?:nt| not) (?:exist|resolve)|syntax|must)/,
-      /\b(?:invalid|unauthori[sz]ed|blocked|banned|bad|spoofed|unknown|null|malformed) (?:envelope |outbound )?senders?\b|\bsender (?:identity|is rejected|reject)|\bdomain of sender\b|\bdomain name required for sender|valid mx for sender/,
+      /\b(?:invalid|unauthori[sz]ed|blocked|banned|bad|spoofed|unknown|null|malformed) (?:envelope |outbound )?senders?\b|\bsender (?:identity|is rejected|reject)|\bdomain of sender\b|\bdomain name required for sender|use of sender|return path\b.{0,24}\b(?:invalid|reject|refus|not)|valid mx for sender/,
       /\benvelope (?:sender|rejected|blocked|domain)\b|\bmail ?from\b.{0,40}\b(?:reject\w*|invalid|denied|mismatch\w*|listed|not|must|conform|configured|same)\b|\bspoof(?:ed|ing)\b|badmailfrom|\bdt sum\b/,
       /\bfrom (?:address(?:es)?|domain|sender name|header|and auth)\b.{0,40}\b(?:not|invalid|must|doesnt|unresolvable|rejected|unknown)\b|\bblank from\b|provide a valid from|unresolvable (?:rfc )?from/,
     ],
@@ -162,5 +162,18 @@ export const SENDER_PATTERNS: readonly ReplyPattern[] = [
     code: /^5/,
     stages: BEFORE_RECIPIENT,
     example: 'sendmail-access-denied',
+  },
+];
+
+/** Words that speak of us and of no recipient. Last: what is left would be taken for a recipient's by the codes. */
+export const ABOUT_US_PATTERNS: readonly ReplyPattern[] = [
+  {
+    name: 'about-us',
+    words: [
+      /^(?!.*\b(?:recipient|mailbox|account|user|rcpt)\b).*(?:\bsender\b|\bconnecting ip\b|\breturn path\b|\bbounces?\b|\b(?:e?mails?|messages?|connections?) from\b|\byour (?:ip|host|server|network|domain|system|isp)\b)/,
+    ],
+    verdict: 'sender-refused',
+    temporary: 'relay-deferred',
+    example: 'yahoo-aol-dynamic-ip',
   },
 ];

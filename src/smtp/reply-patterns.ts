@@ -14,6 +14,7 @@ import {
   SYSTEM_PATTERNS,
 } from './reply-patterns-relay.ts';
 import {
+  ABOUT_US_PATTERNS,
   IDENTITY_PATTERNS,
   REPUTATION_PATTERNS,
   SENDER_ACCOUNT_PATTERNS,
@@ -36,4 +37,5 @@ export const REPLY_PATTERNS: readonly ReplyPattern[] = [
   ...CONTENT_PATTERNS,
   ...PROTOCOL_PATTERNS,
   ...SYSTEM_PATTERNS,
+  ...ABOUT_US_PATTERNS,
 ];

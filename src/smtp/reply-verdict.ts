@@ -17,7 +17,7 @@ export interface StagedReply {
 
 /** Block lists by the names in their URLs and host names, which the normal form leaves out. */
 const LIST_NAMES =
-  /spamhaus|spamcop|sorbs\.net|barracuda(?:central|networks)|uceprotect|csi\.cloudmark|dnsbl|senderscore|ivmsip/i;
+  /spamhaus|spamcop|sorbs\.net|barracuda(?:central|networks)|uceprotect|csi\.cloudmark|dnsbl|senderscore|ivmsip|ipcheck\./i;
 
 /** The texts of RFC 5321 §4.2.3 say no more than the code. They are looked at when nothing else was said. */
 const STANDARD_TEXT =

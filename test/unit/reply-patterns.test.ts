@@ -99,6 +99,20 @@ describe('the table of reply patterns', () => {
     expect(pausesForThem(judge(CORPUS)).map(shown)).toEqual([]);
   });
 
+  test('fails no recipient when a server puts off its refusals of us until RCPT', () => {
+    const early = CORPUS.filter(
+      ({ stage, verdict }) => ['banner', 'helo', 'mail'].includes(stage) && OURS.includes(verdict),
+    );
+    const later = judge(early.map((entry) => ({ ...entry, stage: 'rcpt' })));
+    expect(early.length).toBeGreaterThan(250);
+    // These say "does not exist" or "invalid address" and do not name the sender.
+    expect(
+      failsForUs(later, RECIPIENTS)
+        .map(({ entry }) => entry.id)
+        .sort(),
+    ).toEqual(['daum-sender-address-invalid', 'filter-sender-host-does-not-exist', 'sendmail-illegal-mx']);
+  });
+
   test('gives every pattern a name of its own and an example that it decides', () => {
     expect(new Set(REPLY_PATTERNS.map(({ name }) => name)).size).toBe(REPLY_PATTERNS.length);
     const broken = REPLY_PATTERNS.filter(({ name, example }) => {
