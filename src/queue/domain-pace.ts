@@ -72,7 +72,8 @@ with mine as materialized (
   join drawn d using (domain) where m.place > d.granted
 ), put as (
   update recipient r set send_state = 0, retry_at = t.turn
-  from turned t where r.ctid = t.tid and r.recipient_id = t.recipient_id and r.claim_id = $3 and r.send_state = 1
+  from turned t where r.ctid = t.tid and r.campaign_id is not distinct from $1
+    and r.recipient_id = t.recipient_id and r.claim_id = $3 and r.send_state = 1
   returning r.recipient_id
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, retrying, claimed)

@@ -92,7 +92,8 @@ with result as (
     reply_code = case when r.reply is null then t.reply_code else r.reply_code end,
     reply = coalesce(r.reply, t.reply)
   from found r
-  where t.ctid = r.tid and t.recipient_id = r.recipient_id and t.claim_id = r.claim_id and t.send_state = 1
+  where t.ctid = r.tid and t.campaign_id is not distinct from $1
+    and t.recipient_id = r.recipient_id and t.claim_id = r.claim_id and t.send_state = 1
   returning t.recipient_id, t.outcome, r.reason${noteworthy ? ', r.claim_id, r.reply_code, r.reply as said, r.said_again, r.charged, r.maybe_sent as doubt, r.relay' : ''}
 ), tally as (
   select count(*) as n,

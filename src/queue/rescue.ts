@@ -100,7 +100,8 @@ with orphan as materialized (
     maybe_sent = r.maybe_sent + (${AMBIGUOUS})::int,
     reply_code = case when not ${AMBIGUOUS} then r.reply_code end,
     reply = case when ${AMBIGUOUS} then '${DIED}' else r.reply end
-  where r.ctid = any (array(select tid from held)) and r.claim_id = $2 and r.send_state = 1
+  where r.ctid = any (array(select tid from held)) and r.campaign_id is not distinct from $1
+    and r.claim_id = $2 and r.send_state = 1
   returning r.recipient_id, r.outcome, ${AMBIGUOUS} as ambiguous
 ), logged as (
   insert into attempt (campaign_id, recipient_id, claim_id, worker_id, event, reply)

@@ -31,6 +31,9 @@ async function walk(
 }
 
 /*
+ * A ctid names a row only together with its table or partition, so both statements name the campaign of the rows as well (see
+ * CLAIM_FRESH for its form).
+ *
  * Waiting rows of a cancelled campaign become done. Rows in a worker's hands are left to it: it releases them as
  * cancelled, because it sees the campaign's state.
  */
@@ -42,7 +45,7 @@ with picked as materialized (
   order by recipient_id limit ${ROWS_PER_STATEMENT} for no key update skip locked
 ), put as (
   update recipient r set send_state = 2, outcome = 'cancelled', done_at = now(), retry_at = null
-  from picked p where r.ctid = p.tid and r.send_state = 0
+  from picked p where r.ctid = p.tid and r.campaign_id is not distinct from $1 and r.send_state = 0
   returning r.recipient_id, p.retrying
 ), counted as (
   insert into counter as c (campaign_id, worker_id, lane, waiting, retrying, cancelled)
@@ -71,7 +74,7 @@ with picked as materialized (
   order by recipient_id limit ${ROWS_PER_STATEMENT} for no key update
 ), put as (
   update recipient r set send_state = 0, outcome = null, done_at = null, attempts = 0, retry_at = now()
-  from picked p where r.ctid = p.tid and r.send_state = 2
+  from picked p where r.ctid = p.tid and r.campaign_id is not distinct from $1 and r.send_state = 2
   returning r.recipient_id, r.reply_code, r.reply
 ), logged as (
   insert into attempt (campaign_id, recipient_id, event, reply) select $1, recipient_id, 'retried', $3::text from put
