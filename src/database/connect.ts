@@ -198,28 +198,55 @@ function targetOf(config: pg.PoolConfig): Target {
 
 type ConnectCallback = Parameters<pg.Pool['connect']>[0];
 
-/** A pool whose failure to connect says what happened, where, and what to do next; queries behave as ever. */
+/** pg-pool's words for a wait for a free connection, and for a connection, that took longer than the time limit. */
+const WAITED = /^(timeout exceeded when trying to connect|Connection terminated due to connection timeout)$/;
+
+/**
+ * A pool whose failure to connect says what happened, where, and what to do next; queries behave as ever.
+ *
+ * The time limit is for a database that does not answer. A busy process whose connections change hands has a database that
+ * answers: fifty pages that open at once wait longer for their turn, and none is told that the database is away.
+ */
 class ExplainingPool extends pg.Pool {
   readonly #target: Target;
+  /** When a connection was last handed out or given back, by the clock of performance.now(). */
+  #movedAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: pg.PoolConfig) {
     super(config);
     // Printing a pool, or an error that holds one, would print the password.
     Object.defineProperty(this.options, 'connectionString', { enumerable: false });
     this.#target = targetOf(config);
+    const moved = () => {
+      this.#movedAt = performance.now();
+    };
+    this.on('acquire', moved);
+    this.on('release', moved);
   }
 
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: ConnectCallback): void;
   override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
-    if (callback === undefined) {
-      return super.connect().catch((error: unknown) => {
-        throw explainConnectError(error, this.#target);
-      });
+    if (callback !== undefined) {
+      this.#connect(callback);
+      return undefined;
     }
+    return new Promise((resolve, reject) => {
+      this.#connect((error, client) => {
+        if (error || client === undefined) reject(error);
+        else resolve(client);
+      });
+    });
+  }
+
+  #connect(callback: ConnectCallback): void {
+    const since = performance.now();
     super.connect((error, client, done) => {
+      if (error && WAITED.test(error.message) && this.#movedAt > since && !this.ending) {
+        this.#connect(callback);
+        return;
+      }
       callback(error ? explainConnectError(error, this.#target) : undefined, client, done);
     });
-    return undefined;
   }
 }

@@ -194,6 +194,19 @@ describe('a pool', () => {
     }
   });
 
+  test('a queue for connections that are in use and come back is no lost database, however long it is', async () => {
+    const busy = await openDatabase(fresh.url, { max: 2, connectTimeoutMs: 150 });
+    try {
+      const began = performance.now();
+      const turns = Array.from({ length: 12 }, () => busy.pool.query('select pg_sleep(0.1)'));
+      expect(await Promise.all(turns)).toHaveLength(12);
+      // Four times the limit: the last ones waited longer than it.
+      expect(performance.now() - began).toBeGreaterThan(500);
+    } finally {
+      await busy.close();
+    }
+  });
+
   test('closing twice is once', async () => {
     const database = await openDatabase(fresh.url);
     await Promise.all([database.close(), database.close()]);
