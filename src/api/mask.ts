@@ -1,14 +1,15 @@
 /**
  * An address anywhere in a text: what stands before the @, quoted or not, and what stands after it. A relay's reply may hold
- * any number of them, and what a spammer wrote is no address by any standard, so this takes more than the standards allow.
+ * any number of them, percent-encoded in a URL, quoted-printable, or with an address literal (RFC 5321 §4.1.3), and what a spammer wrote is no address by any standard, so this takes more than the standards allow.
  */
-const ADDRESS = /("[^"\n]*"|[^\s<>()[\],;:"@]+)@([^\s<>()[\],;:"@]*[^\s<>()[\],;:"@.])/gu;
+const ADDRESS =
+  /("[^"\n]*"|[^\s<>()[\],;:"@]+?)(@|%40|=40)(\[[^\]\s]*\]|[^\s<>()[\],;:"@]*[^\s<>()[\],;:"@.])/giu;
 
 /** kim@example.com → k…@example.com, wherever it stands in the text. */
 export function masked(text: string): string {
-  return text.replace(ADDRESS, (_, local: string, domain: string) => {
+  return text.replace(ADDRESS, (_, local: string, at: string, domain: string) => {
     const [first = ''] = local.replace(/^"/, '');
-    return `${first}…@${domain}`;
+    return `${first}…${at}${domain}`;
   });
 }
 

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { type Report, report } from '../api/report.ts';
 import { messageOf, SendstateError } from '../errors.ts';
+import { safeCell } from '../import/formula.ts';
 import { printable } from '../report/format.ts';
 import { reportHtml } from '../report/report-html.ts';
 import { reportMarkdown, reportRows } from '../report/report-text.ts';
@@ -14,14 +15,12 @@ const FORMATS = {
   html: (found: Report) => legible(reportHtml(found)),
   md: (found: Report) => legible(reportMarkdown(found)),
   json: (found: Report) => `${legibleJson(JSON.stringify(found, null, 2))}\n`,
-  // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
-  csv: (found: Report) =>
-    stringify(legibleRows(found), { bom: true, record_delimiter: '\r\n', escape_formulas: true }),
+  csv: (found: Report) => stringify(legibleRows(found), { bom: true, record_delimiter: '\r\n' }),
 };
 /** Before they become CSV, whose line ends a terminal may have. */
 function legibleRows(found: Report): ReturnType<typeof reportRows> {
   return reportRows(found).map((row) =>
-    row.map((cell) => (typeof cell === 'string' ? printable(cell) : cell)),
+    row.map((cell) => (typeof cell === 'string' ? safeCell(printable(cell)) : cell)),
   );
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import type { App } from '../api/sendstate.ts';
 import { campaigns, recipients, type Status, status } from '../api/status.ts';
+import { safeCell } from '../import/formula.ts';
 import { OUTCOMES, type Outcome } from '../model/states.ts';
 import {
   count,
@@ -89,13 +90,14 @@ const COLUMNS = [
 function cells(row: RecipientRow): (string | number | null)[] {
   const { address, sendState, attempts, maybeSent, replyCode, reply, retryAt, doneAt } = row;
   return [
-    address,
+    safeCell(address),
     sendState,
     row.outcome,
     attempts,
     maybeSent,
     replyCode,
-    reply,
+    // A relay's words come from outside.
+    reply === null ? null : safeCell(reply),
     retryAt?.toISOString() ?? null,
     doneAt?.toISOString() ?? null,
   ];
@@ -112,8 +114,7 @@ async function runRecipients(context: Context, name: string, flags: RecipientFla
     for await (const row of recipients(app, name, flags.outcome)) {
       if (context.json) await writeOut(`${legibleJson(JSON.stringify(row))}\n`);
       else if (flags.csv === true) {
-        // A cell that begins with = + - or @ is a formula to a spreadsheet, and a relay's words come from outside.
-        await writeOut(header + stringify([cells(row)], { record_delimiter: '\r\n', escape_formulas: true }));
+        await writeOut(header + stringify([cells(row)], { record_delimiter: '\r\n' }));
         header = '';
       } else {
         const state = row.outcome ?? (row.sendState === 1 ? 'claimed' : 'waiting');

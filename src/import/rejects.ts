@@ -7,13 +7,8 @@ import { finished } from 'node:stream/promises';
 import { messageOf, SendstateError } from '../errors.ts';
 import { ByteText } from './byte-text.ts';
 import type { Reject } from './chunk.ts';
+import { safeCell } from './formula.ts';
 import { checkRejectsPlace, dryRunPathFor, REJECTS_HEADER } from './rejects-place.ts';
-
-/**
- * Letters with which a cell becomes a formula when a spreadsheet opens it, quoted or not (OWASP, CSV injection), the full-width
- * ones of East Asian keyboards included. The apostrophe itself is among them so that the mark can be taken off again.
- */
-const formula = /^[=+\-@\t\r'＝＋－＠]/;
 
 /**
  * One row of the rejects file: line number, reason, original text. An original that a spreadsheet would run as a formula
@@ -21,8 +16,7 @@ const formula = /^[=+\-@\t\r'＝＋－＠]/;
  * made to be opened in Excel.
  */
 export function rejectRow(reject: Reject): string {
-  const original = formula.test(reject.original) ? `'${reject.original}` : reject.original;
-  return `${reject.line},${quoted(reject.reason)},${quoted(original)}\r\n`;
+  return `${reject.line},${quoted(reject.reason)},${quoted(safeCell(reject.original))}\r\n`;
 }
 
 function quoted(text: string): string {

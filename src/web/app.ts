@@ -44,6 +44,8 @@ export function createApp(web: WebContext, { extraRoutes }: AppOptions = {}): Ro
     c.set('language', languageOf(getCookie(c, LANGUAGE_COOKIE), c.req.header('accept-language')));
     await next();
   });
+  // No text of Postgres holds a NUL: what has one names nothing.
+  routes.use(async (c, next) => (/%00|\0/.test(c.req.url) ? await c.notFound() : await next()));
   healthRoutes(web, routes);
   routes.use(ownName(web));
   assetRoutes(web, routes);

@@ -148,6 +148,9 @@ describe('masked addresses', () => {
     ['"a b"@example.com', 'a…@example.com'],
     ['to=a@b.c,d@e.f;', 'to=a@b.c,d@e.f;'.replace('to=a@', 't…@').replace('d@', 'd…@')],
     ['unknown here', 'unknown here'],
+    ['RCPT kim@[127.0.0.1] refused', 'RCPT k…@[127.0.0.1] refused'],
+    ['kim@[IPv6:2001:db8::1]', 'k…@[IPv6:2001:db8::1]'],
+    ['https://x.test/?email=user%40x.test&a=1', 'https:/…%40x.test&a=1'],
     ['@example.com', '@example.com'],
   ])('%s', (text, shown) => {
     expect(masked(text)).toBe(shown);

@@ -53,6 +53,18 @@ const PATHS = [
   '/api/whoami',
 ];
 
+test.each([
+  '/campaigns/%00',
+  '/campaigns/a%00b',
+  '/api/search?address=%00',
+  '/assets/%00',
+  '/api/campaigns/%00',
+])('a NUL in %s names nothing: 404, and no unforeseen error', async (path) => {
+  const { status, body } = await asking(open.url + path, { headers: { accept: 'text/html' } });
+  expect(status).toBe(404);
+  expect(body).not.toContain('unexpected');
+});
+
 describe('every answer', () => {
   test.each(PATHS)('%s says what a browser may do with it', async (path) => {
     const { headers } = await asking(open.url + path);
