@@ -48,7 +48,7 @@ export function ownPath(path: unknown): string {
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
-/** The one who knows the token, by the token itself or by a login that he made with it. */
+/** A client that knows the token, by the token itself or by a login made with it. */
 export class TokenGuard {
   readonly #token: Buffer;
   readonly #key: Buffer;

@@ -41,7 +41,7 @@ const BEAT_MS = 5_000;
 
 /**
  * One loop over the database's counters for all viewers together. It looks only while a browser watches, and it sends what has
- * changed: what a viewer costs is the bytes to tell him.
+ * changed: the cost of a viewer is the bytes sent to it.
  */
 export class Feed {
   readonly #options: FeedOptions;

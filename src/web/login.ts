@@ -73,7 +73,7 @@ export function askToken(
 
 /**
  * Whether the browser's side is https, by the word of the proxy that ends it. A client that claims it wrongly gets a cookie that
- * his own browser does not take.
+ * its own browser does not take.
  */
 function isEncrypted(c: Context<Env>): boolean {
   return c.req.header('x-forwarded-proto')?.split(',')[0]?.trim() === 'https';

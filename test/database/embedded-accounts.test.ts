@@ -123,7 +123,7 @@ test('a project in a home that is closed to others: the server is reachable, the
   expect(await ask(again.url, 'select answer from kept')).toEqual({ answer: 42 });
 });
 
-test('an ordinary user runs it as himself; root, coming later, shares it and starts it as its owner', async () => {
+test('an ordinary user runs it as its own account; root, coming later, shares it and starts it as its owner', async () => {
   const home = path.join(scratch, 'user');
   await mkdir(home, { mode: 0o700 });
   await chown(home, ordinary.uid, ordinary.gid);

@@ -13,12 +13,24 @@ interface Cited {
   readonly title: string;
 }
 
+/** A label begins a line; what follows without one continues it. */
+function unwrapped(lines: readonly string[]): string[] {
+  const whole: string[] = [];
+  for (const line of lines) {
+    const last = whole.at(-1);
+    if (last === undefined || LABELS.some((label) => line.startsWith(`${label}:`))) whole.push(line);
+    else whole[whole.length - 1] = `${last} ${line}`;
+  }
+  return whole;
+}
+
 const faults = page
   .slice(page.indexOf('\n# Faults\n'))
   .split(/^### /m)
   .slice(1)
   .map((section) => {
-    const [name = '', ...lines] = section.split(/^## /m)[0]?.trim().split('\n') ?? [];
+    const [name = '', ...wrapped] = section.split(/^## /m)[0]?.trim().split('\n') ?? [];
+    const lines = unwrapped(wrapped);
     const cited = [...(lines.at(-1) ?? '').matchAll(/`([\w/-]+\.test\.ts)` "([^"]+)"/g)].map(
       ([, file = '', title = '']): Cited => ({ file, title }),
     );

@@ -17,6 +17,16 @@ const anchorsOf = (page: string) =>
     .filter((line) => /^#+ /.test(line))
     .map((line) => anchorOf(line.replace(/^#+ /, '')));
 
+const GENERATED = 'docs/benchmarks/queues.md';
+
+/** Columns of a terminal: Hangul takes two. */
+const columnsOf = (line: string) =>
+  [...line].reduce((sum, char) => sum + (/\p{sc=Hangul}/u.test(char) ? 2 : 1), 0);
+
+/** Tables cannot be wrapped, nor a line that is one link, one word or a list's item of one. */
+const isProse = (line: string) =>
+  !line.startsWith('|') && / \S+ /.test(line.trim().replace(/`[^`]*`|\[[^\]]*\]\([^)]*\)/g, 'x'));
+
 describe.each(pages())('%s', (page) => {
   const text = proseOf(textOf(page));
 
@@ -38,7 +48,14 @@ describe.each(pages())('%s', (page) => {
   });
 });
 
-test('the architecture names every room, and begins in files that exist', () => {
+test.each(pages().filter((page) => /^docs\/[\w-]+\.md$/.test(page)))(
+  '%s begins with what it is for',
+  (page) => {
+    expect(textOf(page)).toMatch(/^# [^\n]+\n\n[A-Z][^\n]+\n/);
+  },
+);
+
+test('the architecture names every folder, and begins in files that exist', () => {
   const named = codeIn(proseOf(textOf('docs/architecture.md')));
   const rooms = readdirSync(path.join(ROOT, 'src'), { withFileTypes: true }).filter((entry) =>
     entry.isDirectory(),
@@ -58,4 +75,10 @@ test('the changelog has a place for what is new', () => {
   expect(textOf('CHANGELOG.md')).toMatch(
     /^## \[Unreleased\]\n\n### (Added|Changed|Fixed|Removed|Deprecated|Security)$/m,
   );
+});
+
+// The page of the queues is written by bench/report/, from figures.
+test.each(pages().filter((page) => page !== GENERATED))('the prose of %s wraps at 100 columns', (page) => {
+  const lines = proseOf(textOf(page)).split('\n');
+  expect(lines.filter((line) => columnsOf(line) > 100 && isProse(line))).toEqual([]);
 });

@@ -12,7 +12,7 @@ const EVENTS = {
 
 const replyOf = ({ replyCode, reply }) => [replyCode, reply].filter((part) => part !== null).join(' ');
 
-/** What became of him, as a sign and a word. */
+/** What became of the recipient, as a sign and a word. */
 function outcomeOf({ sendState, outcome }) {
   const word = outcome ?? (sendState === 1 ? 'claimed' : 'waiting');
   return h(
