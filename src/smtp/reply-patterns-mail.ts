@@ -6,7 +6,7 @@ export const RECIPIENT_OWN_PATTERNS: readonly ReplyPattern[] = [
     name: 'only-senders-of-its-own',
     words: [
       /resolver rst (?:auth required|sender not|not in allowed)|delivery restriction|only accepting mail from|closed system|approved external addresses/,
-      /\b(?:recipient|group|mailbox|list|user|address)\b.{0,16}\bonly accepts? (?:mail|messages?|email)|\baccepts? (?:mail|messages?|email) from (?:its|known|members|authenticated|internal)|not allowed to post\b/,
+      /\b(?:recipient|group|mailbox|list|user|address)\b.{0,16}\b(?:only accepts?|does(?:nt| not) accept) (?:mail|messages?|email) from|\baccepts? (?:mail|messages?|email) from (?:its|known|members|authenticated|internal)|not allowed to post\b/,
     ],
     verdict: 'recipient-rejected',
     temporary: 'recipient-deferred',

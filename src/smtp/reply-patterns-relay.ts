@@ -7,7 +7,7 @@ export const CONNECTION_PATTERNS: readonly ReplyPattern[] = [
     words: [
       /\b(?:messages?|mails?|emails?|recipients?|commands?|transactions?)\b.{0,30}\b(?:per|in|on|for|of) (?:this |that |the |an? |each |current |same |your )?(?:smtp )?(?:session|connection)\b/,
       /\b(?:session|connection)\b.{0,16}\b(?:message|mail|recipient)s?\b.{0,12}\b(?:limit|maximum|quota)\b|\b(?:message|mail|recipient) limit\b.{0,16}\b(?:session|connection)\b/,
-      /\b(?:session|connection) (?:has )?expired|open a new (?:session|connection)|reconnect(?:ing)?\b/,
+      /\b(?:messages|mails|recipients) received this session|\b(?:session|connection) (?:has )?expired|open a new (?:session|connection)|reconnect(?:ing)?\b/,
       /message threshold exceeded|too many (?:messages|mails|emails) sent$/,
       /\bmi dmc\b/,
     ],
@@ -58,7 +58,7 @@ export const QUOTA_PATTERNS: readonly ReplyPattern[] = [
       /\b(?:today|daily|hourly|day|hour)\b.{0,24}\b(?:quotas?|limits?|maximum)\b/,
       /\byour\b.{0,24}\b(?:account|domain|plan|ip)\b.{0,30}\b(?:quota|limit)\b|\b(?:exceed\w*|reached|over) your (?:\w+ ){0,2}(?:quota|limits?)\b/,
       /\b(?:send|sent|sending) (?:to )?too many (?:emails?|messages?|mails?|recipients?)\b|too many (?:emails?|messages?|mails?) (?:per|this|received)\b/,
-      /tenant has exceeded|exceeded permitted limits|limite maximo de envio|max(?:imum)? number of (?:new |first time )*(?:messages|recipients)|\b(?:daily|hourly|monthly) (?:\w+ ){0,2}(?:allowance|allotment)/,
+      /tenant has exceeded|\blimits? of your\b|exceeded permitted limits|limite maximo de envio|max(?:imum)? number of (?:new |first time )*(?:messages|recipients)|\b(?:daily|hourly|monthly) (?:\w+ ){0,2}(?:allowance|allotment)|\bexceeded (?:the |your )?(?:\w+ )?allowance\b/,
       /\b(?:mi (?:stc|sfq)|rp (?:trc|qrc)|hl (?:ifc|itc))\b/,
     ],
     verdict: 'sender-refused',
@@ -85,7 +85,9 @@ export const QUOTA_PATTERNS: readonly ReplyPattern[] = [
 export const ACCESS_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'plan-used-up',
-    words: [/credits? exceeded|(?:trial|free) (?:account|plan|domain)\b.{0,30}\b(?:limit|quota)/],
+    words: [
+      /credits? exceeded|\b(?:out of|insufficient|no) credits?\b|\bunpaid\b|\binvoice\b|\btrial (?:period|has|is)\b|(?:trial|free) (?:account|plan|domain)\b.{0,30}\b(?:limit|quota)/,
+    ],
     verdict: 'sender-refused',
     temporary: 'relay-deferred',
     example: 'sendgrid-credits',
@@ -105,7 +107,7 @@ export const ACCESS_PATTERNS: readonly ReplyPattern[] = [
     words: [
       /\b(?:issue|use|is|do|send|need) (?:a )?starttls\b|\bstarttls (?:command )?(?:is )?(?:first|required|needed)\b/,
       /\b(?:tls|ssl|encryption|encrypted connection)\b.{0,24}\b(?:required|needed|mandatory|first)\b/,
-      /\brequires? (?:an? )?(?:encrypt\w*|tls|ssl|high strength)\b|\bnot available without tls\b|sent over a tls connection/,
+      /\brequires? (?:an? )?(?:encrypt\w*|tls|ssl|high strength)\b|\bnot available without tls\b|sent over a tls connection|\bno tls\b/,
     ],
     verdict: 'configuration',
     example: 'postfix-starttls-first',
@@ -120,11 +122,11 @@ export const ACCESS_PATTERNS: readonly ReplyPattern[] = [
     name: 'login-needed-or-wrong',
     words: [
       /\bauth(?:entication)? (?:(?:is|was) )?(?:required|needed|requise|failed|failure|unsuccessful|rejected|not (?:allowed|enabled))\b|authentification requise/,
-      /\brequires (?:smtp )?auth|\bauthorization required\b|unauthenticated senders? not allowed|\bnot (?:been )?(?:authenticated|logged in(?:to)?)\b/,
-      /\b(?:credentials?|password|username|login|authentication data|authorization code|oauth token|user pass)\b.{0,30}\b(?:not accepted|invalid|incorrect|wrong|bad|required|expired|fail\w*|rejected|denied|disabled)\b/,
+      /\brequires (?:smtp )?auth|\bauthorization required\b|\bsmtp auth (?:is )?(?:disabled|not enabled)|unauthenticated senders? not allowed|\bnot (?:been )?(?:authenticated|logged in(?:to)?)\b/,
+      /\b(?:credentials?|api key|password|username|login|authentication data|authorization code|oauth token|user pass)\b.{0,30}\b(?:not accepted|invalid|incorrect|wrong|bad|required|expired|fail\w*|rejected|denied|disabled)\b/,
       /\b(?:invalid|incorrect|wrong|bad) (?:authentication|credentials?|username|login|password|user pass|state)\b|\blogin (?:fail|denied)|application specific password/,
-      /\b(?:must|please|need (?:e?hlo|ehlo) and|try to|issue an?) auth(?:enticate)?\b|\bauth(?:enticate)? first\b|\b(?:must|need to|please) log ?in\b|turn on smtp auth|smtp auth(?:entication)? (?:is )?(?:required|turned)/,
-      /log ?in (?:with|through|via) your web browser|no authentication type|too much fail authentication|auth error limit|account not subscribed|unauthorized ip address|无权|only allowed with authentication|(?:check|receive|retrieve|pop) (?:your )?(?:e?mail )?before (?:sending|smtp)/,
+      /\b(?:must|please|need (?:e?hlo|ehlo) and|try to|issue an?) auth(?:enticate)?\b|\b(?:auth(?:enticate)?|log ?in) first\b|\b(?:must|need to|please) log ?in\b|turn on smtp auth|smtp auth(?:entication)? (?:is )?(?:required|turned)/,
+      /log ?in (?:with|through|via) your web browser|no authentication type|too much fail authentication|auth error limit|account not subscribed|unauthorized ip address|无权|only allowed with authentication|\b(?:check|receive|retrieve|pop)\b(?: \w+){0,3} before (?:sending|smtp)/,
     ],
     verdict: 'configuration',
     example: 'm365-auth-unsuccessful',
@@ -140,7 +142,7 @@ export const ACCESS_PATTERNS: readonly ReplyPattern[] = [
     words: [
       /\brelay(?:ing|ed)?\b(?! (?:limit|quota|rate))(?: (?:access|operation|to|from|is|was|mail|msg|for))*.{0,12}\b(?:denied|not (?:be )?(?:permitted|allowed|authori[sz]ed)|rejected|refused|prohibited|disallowed|forbidden)\b/,
       /\b(?:unable|not (?:currently )?(?:permitted|allowed|configured|authori[sz]ed)|isnt allowed|cannot|wont|will not|dont|do not|insecure|unauthorized) (?:to )?(?:mail )?relay/,
-      /\ballowed rcpthosts?\b|credentials for relay|permissions? to relay|not a gateway\b|cannot deliver mail for|not authorized to send email directly/,
+      /\ballowed rcpthosts?\b|credentials for relay|permissions? to relay|not a gateway\b|not an open relay|cannot deliver mail for|not authorized to send email directly/,
     ],
     verdict: 'configuration',
     example: 'postfix-relay-access-denied',
@@ -166,7 +168,7 @@ export const SYSTEM_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'system-trouble',
     words: [
-      /\b(?:service|server|system|resources?|network|filters?)\b.{0,24}\b(?:unavailable|not (?:available|active|ready)|busy|down|shutting down|too high)\b|too much load|high load|not accepting (?:connections|network messages)/,
+      /\b(?:service|server|system|resources?|network|filters?)\b.{0,24}\b(?:unavailable|not (?:available|active|ready)|busy|down|shutting down|too high)\b|too much load|\boverload(?:ed)?\b|\bmaintenance\b|high load|not accepting (?:connections|network messages)/,
       /dns (?:lookup|resolving)|cannot resolve|unable to (?:verify|process|accept|fork)|(?:temporary|upstream|unexpected|server) (?:error|failure)/,
       /too many errors|time ?out|idle time|inactivity$|throttled|connection refused from$|\b(?:ports|agent) (?:are )?busy\b/,
     ],

@@ -13,7 +13,7 @@ export const SENDER_ACCOUNT_PATTERNS: readonly ReplyPattern[] = [
     words: [
       /\b(?:sending|outbounds?|outgoing (?:mail|email|messages?))\b(?!.{0,30}temporarily).{0,40}\b(?:disabled|suspended|paused|stopped)\b/,
       /\b(?:account|domain|client)\b.{0,24}\b(?:not (?:yet )?activated|not allowed to send|blocked from sending)\b|\bblocked from sending\b|unusual sending activity/,
-      /\byour (?:\w+ )?account\b.{0,24}\b(?:suspended|locked|disabled|blocked|deactivated|restricted)\b|\b(?:account|domain)\b.{0,40}\b(?:sending spam|(?:suspicious|unusual|excessive) (?:outgoing|outbound|sending))|outbound spam/,
+      /\byour (?:\w+ )?account\b.{0,24}\b(?:suspended|locked|disabled|blocked|deactivated|restricted|stopped|cancell?ed)\b|\b(?:service|sending) for your account\b|\b(?:account|domain)\b.{0,40}\b(?:sending spam|(?:suspicious|unusual|excessive) (?:outgoing|outbound|sending))|outbound spam/,
     ],
     verdict: 'sender-refused',
     example: 'ses-sending-paused',
@@ -59,7 +59,7 @@ export const IDENTITY_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'helo',
     words: [
-      /\be?he?lo\b.{0,40}\b(?:reject|invalid|denied|bad|not accepted|does not resolve|requires|impersonat|argument|name|domain|host)/,
+      /\be?he?lo\b.{0,40}\b(?:reject|invalid|denied|bad|not accepted|does not resolve|requires|should|must|impersonat|argument|name|domain|host)/,
       /\b(?:invalid|bad|forged|your) (?:e?helo|ehlo)\b/,
     ],
     verdict: 'sender-refused',
@@ -82,7 +82,7 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
     name: 'listed',
     words: [
       /\b(?:list name|spamhaus|spamcop|sorbs|barracuda reputation|cloudmark|invaluement|ivmsip|hostkarma|uceprotect|trend micro)\b/,
-      /\bdnsbls?\b|\b(?:att)?rbl\b|\bblock ?list(?:ed|ing)?\b|\bblack ?list(?:ed|s|ing)?\b|\bblacklistis\b|\bblock listed\b|\bhl (?:ipb|ihu|rep|mep)\b|\bmi spb\b|\bdt rbl\b/,
+      /\bdnsbls?\b|\b(?:att)?rbl\b|\b(?:block|deny) ?list(?:ed|ing)?\b|\bblack ?list(?:ed|s|ing)?\b|\bblacklistis\b|\bblock listed\b|\bhl (?:ipb|ihu|rep|mep)\b|\bmi spb\b|\bdt rbl\b/,
       /\bblocked (?:using|by)\b(?! spam)|(?<!\bnot )\blisted (?:at|in|on|by|with)\b|\bon a list of\b|\bbanned (?:sending ip|sender|ip)\b|\bspammers?\b|spamming|too many spams|currently sending spam/,
     ],
     verdict: 'sender-refused',
@@ -91,7 +91,7 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'reputation',
     words: [
-      /\breputation\b|\bsender ?score\b|due to (?:\w+ )?abuse\b|\bsending mta\b|suspected (?:spam ip|bounce)/,
+      /\breputation\b|\bsender ?score\b|(?:due to|because of) (?:\w+ )?abuse\b|\bsending mta\b|suspected (?:spam ip|bounce)/,
       /\babus[e ]\b.{0,16}\b(?:detect|from)|spam abuse|abus detecte|permanently deferred|\bip control\b/,
     ],
     verdict: 'sender-refused',
@@ -110,7 +110,7 @@ export const REPUTATION_PATTERNS: readonly ReplyPattern[] = [
     name: 'our-address-refused',
     words: [
       /\b(?:your|sender|sending|source|connecting)\b.{0,12}\b(?:ip|network|server|address(?= blocked))\b.{0,40}\b(?:block\w*|banned|filtered|refus\w*|reject\w*|not allowed)\b/,
-      /\bclient (?:host|address)\b.{0,24}\b(?:rejected|blocked|denied)\b|\b(?:messages|mail) from (?:your ip )?(?:werent|was blocked|has been blocked)|\bip (?:address )?(?:is )?(?:blocked|rejected|banned|blacklisted)\b|from ip address blocked|ip has been (?:temporarily )?blocked/,
+      /\bclient (?:(?:host|address)\b.{0,24}\b)?(?:rejected|blocked|denied)\b|\b(?:messages|mail) from (?:your ip )?(?:werent|was blocked|has been blocked)|\bip (?:address )?(?:is )?(?:blocked|rejected|banned|blacklisted)\b|from ip address blocked|ip has been (?:temporarily )?blocked/,
       /not (?:currently )?accept(?:ing|ed)? (?:mail|connections) from|\bnot welcome\b|connections? (?:will )?not (?:be )?accepted|your access to|host network not allowed|not allowed to connect|connection (?:denied|rejected)|access to this mail system|blocked automatically/,
       /\b(?:bad|suspicious|suspected|blocked|banned|dynamic|unauthori[sz]ed)\b.{0,12}\bip\b|\bopen (?:proxy|relay)\b|smtp server of your isp|\b(?:invalid|mismatch\w*)\b.{0,12}\b(?:client )?ip\b|connection refused (?:mx )?mail from/,
     ],
@@ -144,7 +144,7 @@ export const SENDER_PATTERNS: readonly ReplyPattern[] = [
     name: 'send-as',
     words: [
       /\bnot (?:owned|local sender)\b|send as denied|permissions? to send|send on behalf|\bnot (?:authori[sz]ed|allowed|permitted) to (?:send|perform)|authori[sz](?:ed|ation) user\b|authenticate username|belong to authenticated|local user only/,
-      /verified sender|\bnot (?:an? |been |yet )?(?:verified|validated|confirmed)\b|(?:unconfigured|unregistered|sandbox|demo) (?:sending )?(?:sub)?domains?|sending denied|one of your addresses|not authori[sz]ed to use/,
+      /verified sender|\b(?:sending|sender) domain\b.{0,16}\b(?:not|isnt|unknown)\b|\bnot (?:an? |been |yet )?(?:verified|validated|confirmed)\b|(?:unconfigured|unregistered|sandbox|demo) (?:sending )?(?:sub)?domains?|sending denied|one of your addresses|not authori[sz]ed to use/,
     ],
     verdict: 'sender-refused',
     example: 'm365-no-permission-as-sender',
@@ -170,7 +170,9 @@ export const ABOUT_US_PATTERNS: readonly ReplyPattern[] = [
   {
     name: 'about-us',
     words: [
-      /^(?!.*\b(?:recipient|mailbox|account|user|rcpt)\b).*(?:\bsender\b|\bconnecting ip\b|\breturn path\b|\bbounces?\b|\b(?:e?mails?|messages?|connections?) from\b|\byour (?:ip|host|server|network|domain|system|isp)\b)/,
+      /^(?!.*\b(?:recipient|mailbox|account|user|rcpt)\b).*(?:\bsender\b|\bconnecting ip\b|\breturn path\b|\bbounces?\b|\b(?:e?mails?|messages?|connections?) from \w|\b(?:votre|ihre?|su|tu) (?:adresse )?(?:ip|server|serveur|servidor)\b|\byour (?:\w+ )?(?:ip|host|server|network|domain|system|isp)\b)/,
+      // The sender, block, limit, spam and black list in the languages of the providers that this product meets.
+      /^(?!.*(?:수신|받는|사용자|사서함|메일함|용량|收件|用户|邮箱|受信|宛先|получател|ящик)).*(?:발신|송신|보내는|발송|차단|한도|스팸|发件|发送|黑名单|限制|垃圾|送信|拒否|отправител|absender|expediteur|remitente|mittente)/,
     ],
     verdict: 'sender-refused',
     temporary: 'relay-deferred',

@@ -22,3 +22,14 @@ export function readReplyCorpus(): CorpusReply[] {
     .sort()
     .flatMap((file) => JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as CorpusReply[]);
 }
+
+/** The replies of similar.txt, which no entry of the corpus holds. */
+export function readSimilarReplies(): Pick<CorpusReply, 'stage' | 'verdict' | 'reply'>[] {
+  return readFileSync(new URL('similar.txt', FOLDER), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [stage, verdict] = line.split(' ', 2) as [ReplyStage, ReplyVerdict];
+      return { stage, verdict, reply: line.slice(stage.length + verdict.length + 2) };
+    });
+}

@@ -4,7 +4,7 @@ import { normaliseReply, splitReply } from '../../src/smtp/reply-normal.ts';
 import type { ReplyPattern, ReplyVerdict } from '../../src/smtp/reply-pattern.ts';
 import { REPLY_PATTERNS } from '../../src/smtp/reply-patterns.ts';
 import { classifyReply, explainReply } from '../../src/smtp/reply-verdict.ts';
-import { type CorpusReply, readReplyCorpus } from '../support/reply-corpus.ts';
+import { type CorpusReply, readReplyCorpus, readSimilarReplies } from '../support/reply-corpus.ts';
 import { mutateReply, replyDetails } from '../support/reply-mutation.ts';
 
 const CORPUS = readReplyCorpus();
@@ -120,6 +120,21 @@ describe('the table of reply patterns', () => {
       return entry === undefined || explainReply(entry).pattern !== name;
     });
     expect(broken.map(({ name, example }) => `${name}: ${example}`)).toEqual([]);
+  });
+});
+
+describe('similar replies outside the corpus', () => {
+  const judged = judge(
+    readSimilarReplies().map((similar) => ({ ...similar, id: similar.reply, provider: '', source: '' })),
+  );
+
+  test('are judged right in 97 of 100 cases', () => {
+    expect(judged.length).toBeGreaterThan(500);
+    expect(agreement(judged), wrong(judged).map(shown).join('\n')).toBeGreaterThan(0.97);
+  });
+
+  test('fail no recipient and no mail for our fault, and pause nothing for theirs', () => {
+    expect([...failsForUs(judged, FAILS_A_MAIL), ...pausesForThem(judged)].map(shown)).toEqual([]);
   });
 });
 
