@@ -28,9 +28,7 @@ interface DemoFlags {
 async function runDemo(context: Context, flags: DemoFlags): Promise<void> {
   const { embedded, databaseUrl } = context.config;
   if (databaseUrl !== undefined)
-    context.err(
-      'DATABASE_URL and SMTP_URL are left alone: the demo brings a database and a relay of its own.',
-    );
+    context.err('DATABASE_URL and SMTP_URL are not used: the demo brings a database and a relay of its own.');
   const app = await open({ ...embedded, max: 6, say: context.err });
   try {
     await cancelAbandoned(app);

@@ -25,7 +25,7 @@ function quoted(text: string): string {
 
 /**
  * Removes what imports of the same file have left half-written that were killed on this machine. Another machine that shares the folder
- * from another machine may be alive, and is left alone.
+ * from another machine may be alive, and is not touched.
  */
 async function removeLeftovers(path: string): Promise<void> {
   const mine = `${basename(path)}.${hostname()}-`;

@@ -76,7 +76,7 @@ const TOLD: readonly Told[] = [
   },
   {
     name: 'sendstate_workers',
-    help: 'Workers that have not said goodbye.',
+    help: 'Workers that have not stopped.',
     labelNames: ['state'],
     tell: ({ workers }, set) => {
       for (const [state, n] of Object.entries(workers)) set({ state }, n);

@@ -18,7 +18,7 @@ insert into worker (host, pid, version, lease) values ($1, $2, $3, make_interval
 returning worker_id, extract(epoch from now())::float8`);
 
 /*
- * Only a worker that is not buried can beat: a late heartbeat must not bring back what others have taken apart. Says how
+ * Only a worker that is not marked dead can beat: a late heartbeat must not bring back what others have taken apart. Says how
  * long it was silent, by the database's clock, and what time that has: a machine that slept has a clock that slept with it.
  */
 const BEAT = prepare(`
@@ -139,7 +139,7 @@ export class Heartbeat {
     return true;
   }
 
-  /** Says goodbye and leaves its counters to worker 0. */
+  /** Stops: leaves its counters to worker 0. */
   async stop(): Promise<void> {
     await STOP(this.#db, [this.workerId]);
     for (const [campaignId] of await COUNTED_FOR<[number]>(this.#db, [this.workerId])) {

@@ -168,7 +168,7 @@ select (select n from tally), array(select claim_id from marked)`;
  *   whether an indexed value differs, not whether the column is named.
  * - `lateral … offset 0` and the join by ctid leave the planner no choice: one probe of the primary key a result.
  *   With a plain join and the statistics of before the import it walks the whole campaign for every result.
- * - No mark of a worker that was declared dead moves. Its claims are taken apart one after the other: what the first
+ * - No mark of a worker that is marked dead moves. Its claims are taken apart one after the other: what the first
  *   ones give back of its window must not be used for those that are still open.
  * - A claim is closed only when every result was written. A row that another session changed between our look and our
  *   lock (an operator with psql) has a new ctid that this snapshot does not see; `record` then says it again.

@@ -9,7 +9,7 @@ import { COUNTED } from '../model/states.ts';
  *
  * While the database could not be reached no heartbeat was possible: after its start, after the rescuer's own silence, and after the
  * rescuer itself has come ($2: seconds since), every worker has a whole lease again. Otherwise the first to come, after a
- * failover that left no trace in the start time, would bury the others, and results that they have kept in memory would be
+ * failover that left no trace in the start time, would mark the others dead, and results that they have kept in memory would be
  * in doubt for nothing.
  *
  * A moment that lies ahead by more than a lease was told by a clock that has been set back since, and says nothing: then the
@@ -132,7 +132,7 @@ select n, ambiguous from tally`);
 
 /** Who rescues. */
 export interface Rescuer {
-  /** It never buries itself. */
+  /** It never marks itself dead. */
   readonly workerId: number;
   /** Seconds since it came or was last silent for about a lease; Infinity: it has always been there. */
   readonly steadySeconds: number;

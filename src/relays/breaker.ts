@@ -1,6 +1,6 @@
 import type { Breaker } from '../model/events.ts';
 
-/** Failures in a row after which the relay is left alone. Five: one bad connection of ten is noise, five is an outage. */
+/** Failures in a row after which the relay is paused. Five: one bad connection of ten is noise, five is an outage. */
 export const BREAKER_FAILURES = 5;
 /** First pause, milliseconds; doubles after each failed probe. */
 export const BREAKER_FIRST_PAUSE_MS = 5_000;

@@ -59,7 +59,7 @@ export class RelayReport {
     }
   }
 
-  /** The worker says goodbye. Throws the database's errors. */
+  /** The worker stops. Throws the database's errors. */
   async end(): Promise<void> {
     // Whether the last write arrived matters no more.
     await this.#writing?.catch(() => undefined);

@@ -52,7 +52,7 @@ export function outcomesLine({ outcomes, waiting, retrying, claimed }: Progress)
   );
   if (claimed > 0) parts.push(`${count(claimed)} claimed`);
   if (waiting > 0)
-    parts.push(`${count(waiting)} waiting${retrying > 0 ? ` (${count(retrying)} came back)` : ''}`);
+    parts.push(`${count(waiting)} waiting${retrying > 0 ? ` (${count(retrying)} retrying)` : ''}`);
   return parts.length === 0 ? 'no recipients yet' : parts.join(', ');
 }
 

@@ -145,8 +145,7 @@ function outcomeLines(progress: Progress, columns: number, { colour }: WatchOpti
     const filled = Math.max(Math.round(share * room), 1);
     const part = '█'.repeat(Math.min(filled, room));
     const painted = colour ? `\u001b[${COLOURS[name]}m${part}\u001b[39m` : part;
-    const note =
-      name === 'waiting' && progress.retrying > 0 ? ` (${count(progress.retrying)} came back)` : '';
+    const note = name === 'waiting' && progress.retrying > 0 ? ` (${count(progress.retrying)} retrying)` : '';
     const numbers = `${name.padEnd(12)}${count(n).padStart(digits)} ${(share * 100).toFixed(1).padStart(5)}% `;
     const rest = columns - width(numbers) - Math.min(filled, room);
     return `${numbers}${painted}${cut(note, Math.max(rest, 0))}`;

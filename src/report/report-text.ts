@@ -13,7 +13,7 @@ const share = (part: number, whole: number) =>
 export const MEANING: Readonly<Record<Outcome, string>> = {
   sent: 'the mail server accepted the mail',
   rejected: 'refused for good by the mail server',
-  expired: 'put off until attempts or time had run out',
+  expired: 'deferred until attempts or time had run out',
   invalid: 'no mail could be made, or the address is none',
   unconfirmed: 'handed over, the answer never seen; not sent again',
   suppressed: 'taken out before sending',
@@ -134,7 +134,7 @@ function timelineLines({ curve, curveSeconds }: Report): string[] {
   return [
     `## Timeline, ${duration(seconds)} a row`,
     '',
-    ...table(['from', 'sent', 'failed', 'came back'], rows),
+    ...table(['from', 'sent', 'failed', 'retried'], rows),
   ];
 }
 

@@ -4,7 +4,7 @@ import { createNodemailerDeliverer } from './nodemailer.ts';
 import { redactingDeliverer, secretsOf } from './redact.ts';
 import type { RelayOptions } from './relay.ts';
 
-/** Who speaks to the relay. `auto`: the client of this room, which does all that a relay's options can ask for. */
+/** The client that speaks to the relay. `auto`: the client of this folder, which does all that a relay's options can ask for. */
 export const TRANSPORTS = ['auto', 'smtp', 'nodemailer'] as const;
 export type TransportName = (typeof TRANSPORTS)[number];
 

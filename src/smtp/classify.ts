@@ -8,7 +8,7 @@ export type Verdict =
   | { readonly kind: 'rejected'; readonly policy: boolean }
   /** Temporarily refused because of this recipient or message: charged as an attempt, again after at least this long. */
   | { readonly kind: 'retry'; readonly minDelaySeconds: number }
-  /** The relay or the connection is in trouble: nothing is charged, the relay is left alone for a while. */
+  /** The relay or the connection is in trouble: nothing is charged, the relay is paused for a while. */
   | { readonly kind: 'backoff' }
   /** The relay refuses us, not the recipient: it pauses until an operator changes the configuration. */
   | { readonly kind: 'misconfigured' }

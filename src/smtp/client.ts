@@ -15,7 +15,7 @@ export interface SmtpOptions {
   readonly depth?: number;
   /** Most bytes in flight on one connection in chunked mode. Default 262144: about what a socket buffer holds. */
   readonly windowBytes?: number;
-  /** Milliseconds a goodbye may take: QUIT, or reading on after a 421. Default 5000: nothing depends on its answer. */
+  /** Milliseconds QUIT may take, or reading on after a 421. Default 5000: nothing depends on its answer. */
   readonly closeTimeoutMs?: number;
 }
 

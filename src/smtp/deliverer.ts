@@ -81,7 +81,7 @@ export interface Deliverer {
   readonly connections?: number | undefined;
   /** Hands one mail over. `done` is called exactly once and never inside this call. Never throws. */
   deliver(mail: OutgoingMail, done: (result: Delivery) => void): void;
-  /** Takes nothing new, waits for what is in flight, then says goodbye. */
+  /** Takes nothing new, waits for what is in flight, then sends QUIT. */
   close(): Promise<void>;
   /** Destroys every connection now; every open mail is answered `not-sent` or `ambiguous`. */
   abort(): void;

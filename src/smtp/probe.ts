@@ -36,7 +36,7 @@ export type RelayReport =
     };
 
 /**
- * Connects to a relay as a worker would, logs in, looks around and says goodbye; sends nothing. Whatever the relay
+ * Connects to a relay as a worker would, logs in, reads the capabilities and quits; sends nothing. Whatever the relay
  * does ends up in the report; throws only SendstateError `RELAY_CA`.
  */
 export async function probeRelay(relay: RelayOptions): Promise<RelayReport> {

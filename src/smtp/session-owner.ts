@@ -20,7 +20,7 @@ export interface SessionLimits {
   readonly commandTimeoutMs: number;
   readonly finalTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** How long a goodbye may take: QUIT, or reading on after a 421. */
+  /** How long QUIT may take, or reading on after a 421. */
   readonly closeTimeoutMs: number;
   /** Most mails in flight, in chunked mode. */
   readonly depth: number;

@@ -74,7 +74,7 @@ export class Session implements WireUser {
     if (wasIdle && !this.isIdle) this.#await();
   }
 
-  /** Finishes what was begun, then says goodbye. */
+  /** Finishes what was begun, then sends QUIT. */
   drain(): void {
     if (this.#state !== 'open') return;
     this.#state = 'draining';

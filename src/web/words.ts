@@ -38,10 +38,7 @@ export const WORDS = {
   cancelled: ['cancelled', '취소됨'],
   claimed: ['with workers', '워커가 처리 중'],
   waiting: ['waiting', '대기 중'],
-  retrying: [
-    '{n} of those who wait came back and are tried again',
-    '대기 중인 {n}명은 일시 거절되어 다시 시도합니다',
-  ],
+  retrying: ['{n} of the waiting recipients are retrying', '대기 중인 {n}명은 일시 거절되어 다시 시도합니다'],
   ofTotal: ['{done} of {total}', '{total}명 중 {done}명'],
   people: ['{n} people', '{n}명'],
   perSecond: ['{n}/s', '초당 {n}통'],

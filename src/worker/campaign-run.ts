@@ -258,7 +258,7 @@ export class CampaignRun {
     this.stop('stopped');
   }
 
-  /** While every relay is left alone nothing stays claimed: it goes back, for relays that others can reach. */
+  /** While every relay is paused nothing stays claimed: it goes back, for relays that others can reach. */
   #tick(): void {
     if (this.#relays.waitMs > 0) this.stop('relay');
     this.#pump();

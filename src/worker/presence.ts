@@ -77,7 +77,7 @@ export class Presence {
     return await anybodySilent(this.#db, this.#heartbeat.workerId);
   }
 
-  /** Says goodbye. A pulse that is under way does not bring it back, and a round of rescues stops after the claim it is at. */
+  /** Stops the worker. A pulse that is under way does not bring it back, and a round of rescues stops after the claim it is at. */
   async end(): Promise<void> {
     this.#over = true;
     await this.#reviving;

@@ -80,7 +80,7 @@ describe('sendstate demo', () => {
       },
     );
     expect(code, stderr).toBe(0);
-    expect(stderr).toContain('DATABASE_URL and SMTP_URL are left alone');
+    expect(stderr).toContain('DATABASE_URL and SMTP_URL are not used');
     expect(stdout).toContain('Imported 200 people of examples/people.csv into demo-2 ');
     expect(stdout).toContain('200 mails to 200 addresses; 0 missing, 0 twice.');
     expect(stdout).toMatch(/finished +\| 200 +\| 200 +\| 0 /);

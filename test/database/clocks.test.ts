@@ -30,7 +30,7 @@ class Machine implements Clocks {
   }
 }
 const heartOf = (machine: Machine) => Heartbeat.register(fresh.database, 'test', LEASE, machine);
-const buried = async (workerId: number) =>
+const markedDead = async (workerId: number) =>
   (await fresh.pool.query('select presumed_dead from worker where worker_id = $1', [workerId])).rows[0]
     ?.presumed_dead;
 
@@ -63,7 +63,7 @@ describe('the clock of the database, as a worker sees it', () => {
     expect(heart.steadySeconds).toBeGreaterThanOrEqual(before + 0.1);
   });
 
-  test('set back by an hour: who died before is buried after a lease of the rescuer’s own', async () => {
+  test('set back by an hour: a worker that died before is marked dead after a lease of the rescuer’s own', async () => {
     // Shorter than the server has been up, which is a reason of its own to wait.
     const lease = 1;
     const dead = await registered(fresh.database, lease);
@@ -73,10 +73,10 @@ describe('the clock of the database, as a worker sees it', () => {
       [dead],
     );
     await rescue(fresh.database, { workerId: alive, steadySeconds: lease / 2 });
-    expect(await buried(dead)).toBe(false);
+    expect(await markedDead(dead)).toBe(false);
     await rescue(fresh.database, { workerId: alive, steadySeconds: lease * 2 });
-    expect(await buried(dead)).toBe(true);
-    expect(await buried(alive)).toBe(false);
+    expect(await markedDead(dead)).toBe(true);
+    expect(await markedDead(alive)).toBe(false);
   });
 });
 

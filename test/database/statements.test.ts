@@ -398,7 +398,7 @@ describe('rescue', () => {
     expect(await rescue(fresh.database)).toMatchObject({ recipients: 5, ambiguous: 0 });
   });
 
-  test('a living worker keeps its claims; a buried one cannot beat again', async () => {
+  test('a living worker keeps its claims; one that is marked dead cannot beat again', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 5);
     const heart = await Heartbeat.register(fresh.database, 'test', 1);
     await claimAll(campaignId, heart.workerId);
@@ -412,7 +412,7 @@ describe('rescue', () => {
     expect(await heart.beat()).toBe(false);
   });
 
-  test('goodbye leaves the counters to worker 0 and the sum where it was', async () => {
+  test('stopping leaves the counters to worker 0 and the sum where it was', async () => {
     const { campaignId } = await runningCampaign(fresh.database, 5);
     const heart = await Heartbeat.register(fresh.database, 'test', 1);
     const claim = await claimAll(campaignId, heart.workerId);

@@ -170,7 +170,7 @@ describe('connections', () => {
     expect(client.capacity).toBe(3);
   });
 
-  test('an idle connection says goodbye; one that the relay closed is replaced', async () => {
+  test('an idle connection sends QUIT; one that the relay closed is replaced', async () => {
     const relay = await scripted(agreeable());
     const client = clientFor(`${relay.url}?connections=1&idle-timeout=0.05`);
     await deliver(client, mailTo('a@b'));

@@ -104,7 +104,7 @@ describe('outcomesLine', () => {
       outcomesLine(
         progress({ claimed: 3, waiting: 1200, retrying: 7 }, { sent: 9981, invalid: 4, rejected: 15 }),
       ),
-    ).toBe('9,981 sent, 15 rejected, 4 invalid, 3 claimed, 1,200 waiting (7 came back)');
+    ).toBe('9,981 sent, 15 rejected, 4 invalid, 3 claimed, 1,200 waiting (7 retrying)');
   });
 });
 

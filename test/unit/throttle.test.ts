@@ -182,7 +182,7 @@ describe('a relay that takes only so many a second', () => {
   });
 });
 
-test('a relay that answers 421 to everything is not slowed but left alone: five in a row open the breaker', () => {
+test('a relay that answers 421 to everything is not slowed but paused: five in a row open the breaker', () => {
   const relay = new Overrun(0);
   relay.run(1);
   expect(relay.gate.slowedTo).toBeNull();

@@ -83,7 +83,7 @@ describe('status --watch', () => {
     expect(all).toContain('6,500 of 10,000  1 min 28 s left');
     expect(all).toMatch(/40\/s ▃▅█|40\/s ▂▄█/);
     expect(all).toMatch(/^sent +6,400 +64\.0% █+$/m);
-    expect(all).toMatch(/^waiting +3,000 +30\.0% █+ \(12 came back\)$/m);
+    expect(all).toMatch(/^waiting +3,000 +30\.0% █+ \(12 retrying\)$/m);
     expect(all).toContain('90 rejected    550 5.1.1 no such user');
     expect(all).toContain('7 on mailer: alive since 1 min 05 s, holds 500, 40/s');
     expect(all).toContain('smtp.example.com:25, worker 7: slowed to 20/s: 421 4.7.0 too fast');
