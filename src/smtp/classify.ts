@@ -1,4 +1,5 @@
 import { DELIVERY_CODES, type Delivery, type Reply, type Stage } from './deliverer.ts';
+import { explainReply, type ReplyMeaning } from './reply-verdict.ts';
 
 /** What follows from a delivery, for the recipient and for the relay. */
 export type Verdict =
@@ -154,4 +155,46 @@ export function ofWorkingRelay(verdict: Verdict, delivery: Delivery): Verdict {
   if (verdict.kind !== 'fallback') return verdict;
   if (delivery.kind !== 'replied') return BACKOFF;
   return delivery.stage === 'mail' ? SENDER : LATER;
+}
+
+/**
+ * The verdict once the words were read: a refusal that names a recipient by its code may still be about us ("Sender
+ * verify failed" at RCPT), and then no recipient may fail for it. What the table of patterns does not know stays as it is.
+ *
+ * @param accepted the relay has taken a mail: what it says of the sender is then about one recipient's provider, unless
+ *   it is a quota
+ */
+export function spareRecipient(verdict: Verdict, delivery: Delivery, accepted: boolean): Verdict {
+  if (delivery.kind !== 'replied' || !['retry', 'rejected', 'fallback'].includes(verdict.kind))
+    return verdict;
+  if (!['rcpt', 'data', 'final'].includes(delivery.stage)) return verdict;
+  const { verdict: meaning, pattern } = meaningOf(delivery.stage, delivery.reply);
+  if (pattern === null) return verdict;
+  switch (meaning) {
+    case 'session-limit':
+    case 'connection-limit':
+      return BACKOFF;
+    case 'relay-deferred':
+      // "Come back later" beside a code of a mailbox or a policy is how greylisting speaks.
+      if (/^4\.(?:2\.|7\.[01]$)/.test(delivery.reply.enhanced ?? '')) return verdict;
+      return accepted && delivery.reply.code >= 500 ? verdict : BACKOFF;
+    case 'sender-refused':
+      return accepted && (pattern !== 'sending-quota' || delivery.reply.code < 500) ? verdict : SENDER;
+    case 'configuration':
+      return accepted ? verdict : SENDER;
+    default:
+      return verdict;
+  }
+}
+
+/** Which limit a refusal speaks of: of mails on this connection, or of connections at once; null: of neither. */
+export function limitOf(stage: Stage, reply: Reply): 'session-limit' | 'connection-limit' | null {
+  if (reply.code < 400) return null;
+  const { verdict } = meaningOf(stage, reply);
+  return verdict === 'session-limit' || verdict === 'connection-limit' ? verdict : null;
+}
+
+function meaningOf(stage: Stage, { code, enhanced, text }: Reply): ReplyMeaning {
+  const words = enhanced === null || text.startsWith(enhanced) ? text : `${enhanced} ${text}`;
+  return explainReply({ stage, reply: `${code} ${words}` });
 }

@@ -1,8 +1,10 @@
 import { Backlog } from './backlog.ts';
 import { chooseMode, type Mode } from './capabilities.ts';
+import { limitOf } from './classify.ts';
 import { Connector, type ConnectorUser } from './connector.ts';
 import { DELIVERY_CODES, type Deliverer, type Delivery, type OutgoingMail } from './deliverer.ts';
 import type { Established } from './handshake.ts';
+import { LearntLimits } from './learnt-limits.ts';
 import type { RelayOptions } from './relay.ts';
 import { SerialTrial } from './serial-trial.ts';
 import { Session } from './session.ts';
@@ -50,9 +52,13 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
   #closed = false;
   #waiters: (() => void)[] = [];
   readonly #serial = new SerialTrial();
+  readonly #learnt: LearntLimits;
+  /** The learnt limit's cuts when each connection was made. */
+  readonly #cuts = new WeakMap<Session, number>();
 
   constructor(relay: RelayOptions, options: SmtpOptions) {
     this.#relay = relay;
+    this.#learnt = new LearntLimits(relay.connections);
     this.#options = {
       depth: options.depth ?? 32,
       windowBytes: options.windowBytes ?? 262_144,
@@ -63,7 +69,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
 
   get capacity(): number {
     const mode = this.mode ?? (this.#relay.mode === 'auto' ? 'grouped' : this.#relay.mode);
-    return this.#relay.connections * { serial: 1, grouped: 2, chunked: this.#options.depth }[mode];
+    return this.#learnt.connections * { serial: 1, grouped: 2, chunked: this.#options.depth }[mode];
   }
 
   get connections(): number {
@@ -107,7 +113,9 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
   }
 
   settle(session: Session, open: OpenMail, delivery: Delivery): void {
-    if (this.#mayMove(session, open, delivery)) {
+    if (this.#meetsLimit(session, delivery)) {
+      this.#retake(open);
+    } else if (this.#mayMove(session, open, delivery)) {
       this.#retake({ ...open, moved: true });
     } else if (this.#fallsBack(session, open, delivery)) {
       this.#retake({ ...open, again: true });
@@ -134,6 +142,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
     this.mode = mode;
     const session = new Session(wire, capabilities, mode, this.#limits(capabilities.limits.mailMax), this);
     this.#sessions.add(session);
+    this.#cuts.set(session, this.#learnt.cuts);
     session.begin();
   }
 
@@ -161,6 +170,21 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
     if (open.moved || this.#closed || session.sent === 0) return false;
     if (delivery.kind === 'replied') return delivery.stage === 'mail' && delivery.reply.code === 421;
     return delivery.kind === 'not-sent' && WORTH_MOVING.has(delivery.code);
+  }
+
+  /**
+   * The relay refused because of one of its limits: the connection takes no more mails. True when the mail may go over
+   * another one: this one has taken mails, or others are open. So each move follows progress, and none is endless.
+   */
+  #meetsLimit(session: Session, delivery: Delivery): boolean {
+    if (delivery.kind !== 'replied' || delivery.reply.code === 421) return false;
+    const limit = limitOf(delivery.stage, delivery.reply);
+    if (limit === null) return false;
+    if (limit === 'session-limit') this.#learnt.mailsRefused(session.sent);
+    else this.#learnt.connectionRefused(this.#sessions.size, this.#cuts.get(session) ?? 0);
+    session.retire();
+    if (this.#closed) return false;
+    return limit === 'session-limit' ? session.sent > 0 : this.#sessions.size > 1;
   }
 
   #fallsBack(session: Session, open: OpenMail, delivery: Delivery): boolean {
@@ -200,13 +224,13 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
     }
     const others = this.#sessions.size + this.#connector.pending;
     if (this.#connector.holdsOff(others)) return;
-    const wanted = Math.min(this.#backlog.length, this.#relay.connections - this.#sessions.size);
+    const wanted = Math.min(this.#backlog.length, this.#learnt.connections - this.#sessions.size);
     while (this.#connector.pending < wanted) this.#connector.connect();
   }
 
   #limits(mailMax: number): SessionLimits {
     return {
-      maxMails: Math.min(this.#relay.maxMessages, mailMax),
+      maxMails: Math.min(this.#relay.maxMessages, mailMax, this.#learnt.mails),
       commandTimeoutMs: this.#relay.commandTimeoutMs,
       finalTimeoutMs: this.#relay.finalTimeoutMs,
       idleTimeoutMs: this.#relay.idleTimeoutMs,

@@ -81,6 +81,11 @@ export class Session implements WireUser {
     if (this.isIdle) this.#quit();
   }
 
+  /** As `drain`, called while a reply is being read: what the reply asks for is still said. */
+  retire(): void {
+    if (this.#state === 'open') this.#state = 'draining';
+  }
+
   onReplies(): void {
     const { parser } = this.wire;
     try {

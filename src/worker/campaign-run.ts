@@ -6,7 +6,7 @@ import type { CampaignRunEvents, StopReason } from '../model/events.ts';
 import type { ClaimedRecipient, Result } from '../model/states.ts';
 import type { Gate } from '../relays/gate.ts';
 import type { Relays } from '../relays/router.ts';
-import { classify, ofWorkingRelay } from '../smtp/classify.ts';
+import { classify, ofWorkingRelay, spareRecipient } from '../smtp/classify.ts';
 import { type Delivery, deliveryWords } from '../smtp/deliverer.ts';
 import type { CampaignRunOptions, RunCampaign } from './campaign-run-options.ts';
 import { Claimer } from './claimer.ts';
@@ -222,8 +222,9 @@ export class CampaignRun {
   /** @param at when it was handed over, milliseconds of performance.now(); meaningful while there is a meter */
   #answered(next: Next, gate: Gate, delivery: Delivery, at: number): void {
     this.#inFlight--;
-    const first = classify(delivery);
-    const verdict = gate.accepted > 0 ? ofWorkingRelay(first, delivery) : first;
+    const accepted = gate.accepted > 0;
+    const first = spareRecipient(classify(delivery), delivery, accepted);
+    const verdict = accepted ? ofWorkingRelay(first, delivery) : first;
     // The ordinary case makes no words for people: at 20,000 a second every string counts.
     const words = verdict.kind === 'sent' ? '' : deliveryWords(delivery);
     const unwanted = this.#relays.cameBack(this.#wake, gate, verdict, words, delivery.kind === 'replied');

@@ -92,12 +92,23 @@ test('a worker that is stopped at its last refusal pauses the campaign all the s
   expect(await statusOf(campaignId)).toEqual({ status: 'paused', status_reason: '554 5.7.1 spam' });
 });
 
+test.each([
+  '550 relay not permitted',
+  '550 Sender verify failed',
+  '450 4.1.8 <a@b.example>: Sender address rejected: Domain not found',
+])('a relay that answers every RCPT with "%s" pauses the campaign, and no recipient fails', async (reply) => {
+  const { campaignId, name } = await runningCampaign(fresh.database, 300);
+  const options: CaptureOptions = { policy: () => ({ at: 'rcpt', reply }) };
+  for (const worker of await workers(1, name, options)) expect(await worker.end).toBe('ended');
+  expect(await statusOf(campaignId)).toMatchObject({
+    status: 'paused',
+    status_reason: expect.stringMatching(/refuses the sender: [45]50 /),
+  });
+  const { rejected, expired, waiting = 0, retrying = 0 } = await countersAgree(fresh.database, campaignId);
+  expect({ rejected, expired, left: waiting + retrying }).toEqual({ rejected: 0, expired: 0, left: 300 });
+});
+
 test.each<[string, CaptureOptions, RegExp]>([
-  [
-    'does not relay for us',
-    { policy: () => ({ at: 'rcpt', reply: '550 relay not permitted' }) },
-    /relay not permitted/,
-  ],
   [
     'refuses every message as if its recipient were unknown',
     { policy: () => ({ at: 'final', reply: '550 5.1.1 no such user' }) },

@@ -55,7 +55,6 @@ const PURE = [
   'smtp/capabilities.ts',
   'smtp/reply-normal.ts',
   'smtp/reply-patterns.ts',
-  'smtp/reply-verdict.ts',
   'model/states.ts',
   'worker/retry.ts',
   'worker/ledger.ts',
@@ -63,12 +62,6 @@ const PURE = [
   'relays/throttle.ts',
   'report/format.ts',
 ];
-/**
- * Measured on the corpus of replies (test/unit/reply-patterns.test.ts), and not yet asked by the deliverer. What is
- * reached from here alone is not dead; an entry that the program reaches must go.
- */
-const AHEAD = ['smtp/reply-verdict.ts'];
-
 const IMPURE =
   /^(node:(fs|net|tls|http|https|child_process|timers|process|os|dns|worker_threads)|pg|kysely)\b/;
 
@@ -183,8 +176,6 @@ describe('the layers', () => {
     };
     reach('cli.ts');
     for (const entry of ['index.ts', 'smtp.ts', 'capture.ts', 'queue.ts']) reach(entry);
-    expect(AHEAD.filter((file) => alive.has(file))).toEqual([]);
-    AHEAD.forEach(reach);
     expect(files.filter((file) => !alive.has(file))).toEqual([]);
   });
 
