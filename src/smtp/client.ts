@@ -128,7 +128,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
     this.#sessions.delete(session);
     // A connection that was lost before it could take a mail is a failed attempt, or it would be tried without end.
     if (session.begun === 0 && cause !== null) {
-      this.#connector.failed();
+      this.#connector.failed(session.since);
       this.connectFailed(cause);
     }
     if (this.#backlog.length > 0) this.#schedule();
@@ -225,7 +225,7 @@ class SmtpClient implements SmtpDeliverer, SessionOwner<Session>, ConnectorUser 
     const others = this.#sessions.size + this.#connector.pending;
     if (this.#connector.holdsOff(others)) return;
     const wanted = Math.min(this.#backlog.length, this.#learnt.connections - this.#sessions.size);
-    while (this.#connector.pending < wanted) this.#connector.connect();
+    while (this.#connector.pending < wanted) this.#connector.connect(this.#sessions.size === 0);
   }
 
   #limits(mailMax: number): SessionLimits {

@@ -23,6 +23,8 @@ export class Connector {
   readonly #user: ConnectorUser;
   readonly #attempts = new Set<AbortController>();
   #holdUntil = 0;
+  /** When the hold-off was last doubled: attempts that had begun by then bring the same news. */
+  #countedAt = Number.NEGATIVE_INFINITY;
   #holdOff: number = HOLD_OFF_MS.first;
 
   /** Throws SendstateError `RELAY_CA`. */
@@ -41,8 +43,10 @@ export class Connector {
     return others > 0 && performance.now() < this.#holdUntil;
   }
 
-  connect(): void {
+  /** @param alone no other connection is open: one that is made then ends an outage, and with it the hold-off */
+  connect(alone: boolean): void {
     const attempt = new AbortController();
+    const begunAt = performance.now();
     this.#attempts.add(attempt);
     establish(this.#setup, attempt.signal).then(
       (established) => {
@@ -53,20 +57,26 @@ export class Connector {
           return;
         }
         this.#holdOff = HOLD_OFF_MS.first;
+        if (alone) this.#holdUntil = 0;
         this.#user.connected(established);
       },
       (error: unknown) => {
         this.#attempts.delete(attempt);
         if (!(error instanceof HandshakeFailure)) throw error;
-        this.failed();
+        this.failed(begunAt);
         this.#user.connectFailed(error.delivery);
       },
     );
   }
 
-  /** A connection was of no use: the next one beside others has to wait, twice as long each time. */
-  failed(): void {
-    this.#holdUntil = performance.now() + this.#holdOff;
+  /**
+   * A connection that was begun at `begunAt` (performance.now()) was of no use: the next one beside others has to wait, twice
+   * as long each time. Ten that were begun together and are refused together are one failure.
+   */
+  failed(begunAt: number): void {
+    if (begunAt <= this.#countedAt) return;
+    this.#countedAt = performance.now();
+    this.#holdUntil = this.#countedAt + this.#holdOff;
     this.#holdOff = Math.min(2 * this.#holdOff, HOLD_OFF_MS.longest);
   }
 

@@ -19,6 +19,8 @@ export class Session implements WireUser {
   readonly mode: Mode;
   readonly limits: SessionLimits;
   readonly wire: Wire;
+  /** When it was made, by the clock of performance.now(). */
+  readonly since = performance.now();
   /** Mails begun on this connection. */
   begun = 0;
   /** Mails that the relay took on this connection. */
@@ -88,8 +90,13 @@ export class Session implements WireUser {
 
   onReplies(): void {
     const { parser } = this.wire;
+    // A reply has one time limit, however its bytes come: only a whole one, or a first question, sets the next limit.
+    let answered = this.isIdle;
     try {
-      while (this.#state !== 'ended' && parser.next()) this.#reply(parser.code);
+      while (this.#state !== 'ended' && parser.next()) {
+        answered = true;
+        this.#reply(parser.code);
+      }
     } catch (error) {
       if (!(error instanceof ReplyError)) throw error;
       this.broken(error.message);
@@ -98,7 +105,7 @@ export class Session implements WireUser {
     if (this.#state === 'draining' && this.isIdle) this.#quit();
     if (this.#state === 'ended' || this.#state === 'closing') return;
     this.wire.flush();
-    this.#await();
+    if (answered) this.#await();
   }
 
   onTimeout(): void {

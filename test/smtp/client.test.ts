@@ -389,3 +389,16 @@ describe('the end', () => {
     expect(client.connections).toBe(0);
   });
 });
+
+test('after an outage in which ten attempts failed together, all connections are tried at once again', async () => {
+  const first = await captureServer();
+  const { port } = first;
+  const client = clientFor(`${first.url}?connections=10&mode=serial`);
+  const mails = (from: number) => Array.from({ length: 40 }, (_, i) => mailTo(`p${from + i}@x.example`));
+  await first.close();
+  expect((await deliverAll(client, mails(0))).map(brief)).toEqual(Array(40).fill('not-sent ECONNREFUSED'));
+  const again = await captureServer({ port });
+  expect(brief(await deliver(client, mailTo('probe@x.example')))).toBe('sent');
+  expect((await deliverAll(client, mails(100))).map(brief)).toEqual(Array(40).fill('sent'));
+  expect(again.connections).toBe(10);
+});

@@ -306,6 +306,38 @@ describe('safety rule 6: the answer to the message may take long', () => {
     expect(brief(await deliver(client, mailTo('a@b')))).toBe('sent');
   });
 
+  test.each([
+    ['final', 'ambiguous ETIMEDOUT'],
+    ['rcpt', 'not-sent ETIMEDOUT'],
+  ])('a reply that trickles, a byte at a time, has one time limit: %s', async (stage, fate) => {
+    const relay = await scripted(async (peer) => {
+      await greet(peer, ...GROUPED);
+      const trickle = () => {
+        let at = 0;
+        const drip = setInterval(
+          () => peer.write('250-still thinking about this mail, please wait '.charAt(at++) || '.'),
+          50,
+        );
+        peer.socket.once('close', () => clearInterval(drip));
+      };
+      if (stage === 'rcpt') {
+        await peer.line();
+        peer.say('250 a');
+        trickle();
+      } else {
+        await envelope(peer, '250 a', '250 b', '354 go');
+        await peer.message();
+        trickle();
+      }
+      await peer.gone();
+    });
+    const client = clientFor(`${relay.url}?command-timeout=0.6&final-timeout=0.6`);
+    const began = performance.now();
+    expect(brief(await deliver(client, mailTo('a@b')))).toBe(fate);
+    // Ten seconds of bytes would come; the limit counts from the question.
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+
   test('when it runs out the mail is ambiguous, and it applies to nothing else', async () => {
     const relay = await scripted(async (peer, index) => {
       await greet(peer, ...GROUPED);
