@@ -53,6 +53,7 @@ function measured(raw: Raw, rows: readonly Row[]): string {
       ],
     ),
     '',
-    `In and out are messages a second. The whole campaign, mails a second: ${['postgres', 'rabbitmq', 'kafka'].map((key) => `${key} ${orDash(of(key)?.mails?.median)}`).join(', ')}.`,
+    'In and out are messages a second.',
+    `The whole campaign, mails a second: ${['postgres', 'rabbitmq', 'kafka'].map((key) => `${key} ${orDash(of(key)?.mails?.median)}`).join(', ')}.`,
   ].join('\n');
 }
