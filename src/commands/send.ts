@@ -72,6 +72,18 @@ async function report(context: Context, app: App, name: string, end: WorkEnd): P
       hint: `Let it go on: sendstate resume ${name} (for workers that run), or sendstate send ${name}`,
     });
   }
+  const failed = FAILURES.reduce((sum, outcome) => sum + progress.outcomes[outcome], 0);
+  if (progress.status === 'finished' && progress.outcomes.sent === 0 && failed > 0) {
+    const [first] = failures;
+    const why = first === undefined ? '' : `; the most frequent reason: ${printable(first.reason)}`;
+    throw new SendstateError(
+      'nothing-sent',
+      `Campaign "${name}" has ended and none of its ${failed} mails was accepted${why}`,
+      {
+        hint: `Correct the cause, see sendstate doctor. Then: sendstate retry ${name} --outcome ${first?.outcome ?? 'rejected'}, and sendstate send ${name}`,
+      },
+    );
+  }
   if (end === 'stopped') context.fail();
 }
 

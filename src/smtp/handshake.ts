@@ -214,13 +214,24 @@ class Handshake implements WireUser {
 
   async #startTls(): Promise<void> {
     await this.#ask('STARTTLS');
-    if (this.#code !== 220) throw this.#refusal();
+    if (this.#code !== 220) throw this.#withoutTls(this.#refusal());
     const plain = this.#wire.socket;
     const secure = this.#secure(plain);
     this.#wire.replaceSocket(secure);
     this.#wire.expectWithin(this.#relay.connectTimeoutMs);
     await this.#event(secure, 'secureConnect');
     this.#remember(secure);
+  }
+
+  /** A relay that offers STARTTLS and refuses it (RFC 3207 §4) says what is wrong on its side; this says what to set here. */
+  #withoutTls(refusal: HandshakeFailure): HandshakeFailure {
+    const { delivery } = refusal;
+    if (delivery.kind !== 'replied') return refusal;
+    const advice = needsTls(this.#relay)
+      ? 'STARTTLS was refused, and without TLS nothing may be sent: correct the certificate of the relay'
+      : 'STARTTLS was refused: correct the certificate of the relay, or set tls=never in SMTP_URL to send without TLS';
+    const text = cleanText(`${delivery.reply.text} (${advice})`);
+    return new HandshakeFailure({ ...delivery, reply: { ...delivery.reply, text } });
   }
 
   #secure(plain: Socket): TLSSocket {

@@ -123,6 +123,25 @@ describe('for people', () => {
     expect(stderr).not.toContain('\u001b');
   });
 
+  test('a campaign of which no mail was accepted ends with 1, and says why and what to do', async () => {
+    const { campaignId, name } = await runningCampaign(shell.fresh.database, 0);
+    await shell.fresh.pool.query(
+      `insert into recipient (campaign_id, address, vars)
+       select $1, 'kim' || i || '@example.com', '{"name": "Kim"}' from generate_series(1, 3) i`,
+      [campaignId],
+    );
+    await shell.fresh.pool.query(
+      `insert into counter (campaign_id, worker_id, lane, waiting) values ($1, 0, 0, 3)
+       on conflict (campaign_id, worker_id, lane) do update set waiting = 3`,
+      [campaignId],
+    );
+    const { code, stdout, stderr } = await run('send', name);
+    expect(stdout).toContain('3 rejected');
+    expect(stderr).toMatch(/none of its 3 mails was accepted; the most frequent reason: 550 5\.1\.1/);
+    expect(stderr).toContain(`sendstate retry ${name} --outcome rejected`);
+    expect(code).toBe(1);
+  });
+
   test('--csv opens in Excel: byte order mark, CRLF, and no cell that is a formula', async () => {
     const { stdout } = await shell.run(['recipients', 'spring', '--outcome', 'rejected', '--csv']);
     expect(stdout.startsWith('\uFEFFaddress,send_state,outcome')).toBe(true);
@@ -358,7 +377,8 @@ describe('what goes wrong says what happened and what to do: 1, on stderr', () =
         await query(`update counter set waiting = waiting - 1, ${outcome} = 1 where campaign_id = $1`);
       }
       const { code, stdout } = await run('send', name);
-      expect(code).toBe(0);
+      // None of its mails was accepted; a list that was suppressed as a whole is no failure.
+      expect(code).toBe(outcomes.length > 0 ? 1 : 0);
       const named = [
         ...stdout.matchAll(new RegExp(`sendstate recipients ${name} --outcome (\\w+) --csv`, 'g')),
       ];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { deliveryWords } from '../../src/smtp/deliverer.ts';
 import { captureServer, cleanUpSmtp, clientFor, scripted } from '../support/smtp-client.ts';
 import { brief, deliver, deliverAll, mailTo } from '../support/smtp-mail.ts';
 import { agree, greet, obey, type Peer } from '../support/smtp-script.ts';
@@ -401,4 +402,18 @@ test('after an outage in which ten attempts failed together, all connections are
   expect(brief(await deliver(client, mailTo('probe@x.example')))).toBe('sent');
   expect((await deliverAll(client, mails(100))).map(brief)).toEqual(Array(40).fill('sent'));
   expect(again.connections).toBe(10);
+});
+
+test('a relay that offers STARTTLS and refuses it: its words, and what to set', async () => {
+  const relay = await scripted(async (peer) => {
+    if (!(await greet(peer, 'STARTTLS'))) return;
+    await peer.line();
+    peer.say('454 4.7.0 TLS not available due to local problem');
+    await peer.gone();
+  });
+  const words = async (query: string) =>
+    deliveryWords(await deliver(clientFor(`${relay.url}${query}`), mailTo('a@b')));
+  expect(await words('')).toMatch(/^454 4\.7\.0 TLS not available.*set tls=never in SMTP_URL/);
+  expect(await words('?tls=required')).toMatch(/^454 4\.7\.0 TLS not available.*correct the certificate/);
+  expect(await words('?tls=required')).not.toContain('tls=never');
 });
