@@ -221,7 +221,10 @@ class ExplainingPool extends pg.Pool {
       this.#movedAt = performance.now();
     };
     this.on('acquire', moved);
-    this.on('release', moved);
+    // A connection that is given back because it broke shows no database that answers.
+    this.on('release', (error) => {
+      if (!error) moved();
+    });
   }
 
   override connect(): Promise<pg.PoolClient>;
